@@ -1,0 +1,165 @@
+//! The sentences of an explanation.
+//!
+//! In: a predicate and the kinds that it can want. Out: what the kernel decides, and what it leaves to user space.
+
+use std::collections::{BTreeSet, HashSet};
+
+use kestrel_ir::guards::{analyze, is_decided_by_kind};
+use kestrel_ir::layout::FieldId;
+use kestrel_ir::model::{Atom, AtomId, Ir, Node, NodeId, PredicateId, Step, Value, ValueId};
+use kestrel_ir::text::atom_expression;
+use kestrel_schema::EventKind;
+
+/// How many kinds, tests or fields are named.
+const NAMED: usize = 6;
+
+/// Why these `wanted` of all `kinds` pass for a predicate, and what else is asked of them.
+pub(crate) fn why(ir: &Ir, predicate: PredicateId, term: Option<&Step>, wanted: &[u16], kinds: &[EventKind]) -> String {
+    let guard = analyze(ir, predicate);
+    if guard.is_never() {
+        return "it is never true, so no event passes for it".to_owned();
+    }
+    let by_kind: Vec<String> = guard
+        .clauses
+        .iter()
+        .filter(|clause| clause.atoms.iter().all(|&atom| is_decided_by_kind(ir, atom)))
+        .map(|clause| {
+            let atoms = clause.atoms.iter().take(NAMED).map(|&atom| atom_expression(ir, atom));
+            atoms.collect::<Vec<_>>().join(" or ")
+        })
+        .collect();
+    let because = match by_kind.as_slice() {
+        [] => "by what it excludes".to_owned(),
+        clauses => format!("by {}", list(clauses.iter().map(String::as_str))),
+    };
+    let names: Vec<&str> = kinds.iter().filter(|kind| wanted.contains(&kind.id)).map(|kind| kind.name).collect();
+    let mut why = match names.len() {
+        0 => format!("no kind of event can satisfy it, {because}; nothing passes for it"),
+        count if count == kinds.len() => "nothing is pushed down: events of every kind can satisfy it".to_owned(),
+        count => {
+            format!("pushed down: {count} of {} kinds pass ({}), {because}", kinds.len(), list(names.into_iter()))
+        }
+    };
+    if wanted.is_empty() {
+        return why;
+    }
+    let mut rest = Rest::new(ir);
+    rest.predicate(predicate);
+    if rest.fields.is_empty() {
+        why.push_str("; the kind of an event decides all of it");
+    } else {
+        let fields = list(rest.fields.iter().map(String::as_str));
+        why.push_str(&format!(
+            "; in user space: tests of {fields}, because the kernel's filter knows the kind of an event alone"
+        ));
+    }
+    if let Some(term) = term {
+        if term.joined.is_some() {
+            why.push_str("; the comparison with earlier steps needs their events, which the kernel does not keep");
+        }
+        if term.missing {
+            why.push_str("; a missing term needs its events in user space too, to know that there were none");
+        }
+    }
+    why
+}
+
+/// `a, b, c and 4 more`.
+fn list<'t>(items: impl Iterator<Item = &'t str>) -> String {
+    let items: Vec<&str> = items.collect();
+    let named = items.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// Collects the names of the fields whose tests the kind of an event does not decide. Visits each entry once, with a
+/// stack of its own.
+struct Rest<'i> {
+    ir: &'i Ir,
+    fields: BTreeSet<String>,
+    seen: HashSet<Entry>,
+    open: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Entry {
+    Atom(AtomId),
+    Value(ValueId),
+    Node(NodeId),
+}
+
+impl Rest<'_> {
+    fn new(ir: &Ir) -> Rest<'_> {
+        Rest { ir, fields: BTreeSet::new(), seen: HashSet::new(), open: Vec::new() }
+    }
+
+    fn predicate(&mut self, predicate: PredicateId) {
+        let Some(predicate) = self.ir.predicate(predicate) else { return };
+        self.open.push(Entry::Node(predicate.root));
+        self.open.extend(predicate.category.map(Entry::Atom));
+        while let Some(entry) = self.open.pop() {
+            if self.seen.insert(entry) {
+                self.visit(entry);
+            }
+        }
+    }
+
+    fn visit(&mut self, entry: Entry) {
+        match entry {
+            Entry::Atom(atom) if is_decided_by_kind(self.ir, atom) => {}
+            Entry::Atom(atom) => {
+                if let Some(atom) = self.ir.atom(atom) {
+                    self.atom(atom);
+                }
+            }
+            Entry::Node(node) => match self.ir.node(node) {
+                Some(Node::Atom(atom)) => self.open.push(Entry::Atom(*atom)),
+                Some(Node::Not(operand)) => self.open.push(Entry::Node(*operand)),
+                Some(Node::And(branches) | Node::Or(branches)) => {
+                    self.open.extend(branches.iter().copied().map(Entry::Node));
+                }
+                Some(Node::Constant(_)) | None => {}
+            },
+            Entry::Value(value) => match self.ir.value(value) {
+                Some(Value::Field(field)) => self.field(*field),
+                Some(
+                    Value::Negate(operand)
+                    | Value::IsNull(operand)
+                    | Value::NotNull(operand)
+                    | Value::Matches { input: operand, .. },
+                ) => self.open.push(Entry::Value(*operand)),
+                Some(Value::Arithmetic { left, right, .. } | Value::Compare { left, right, .. }) => {
+                    self.open.extend([Entry::Value(*left), Entry::Value(*right)]);
+                }
+                Some(Value::Call { arguments, .. }) => self.open.extend(arguments.iter().copied().map(Entry::Value)),
+                Some(Value::Condition(node)) => self.open.push(Entry::Node(*node)),
+                Some(Value::Constant(_) | Value::StepField { .. }) | None => {}
+            },
+        }
+    }
+
+    fn atom(&mut self, atom: &Atom) {
+        match atom {
+            Atom::Present { field }
+            | Atom::Boolean { field, .. }
+            | Atom::Strings { field, .. }
+            | Atom::StringOrder { field, .. }
+            | Atom::Integers { field, .. }
+            | Atom::IntegerOrder { field, .. }
+            | Atom::FloatOrder { field, .. }
+            | Atom::Cidr { field, .. }
+            | Atom::VersionOrder { field, .. } => self.field(*field),
+            Atom::Compute { value } => self.open.push(Entry::Value(*value)),
+            Atom::AnyObject { object, condition } => {
+                self.field(*object);
+                self.open.push(Entry::Node(*condition));
+            }
+        }
+    }
+
+    fn field(&mut self, field: FieldId) {
+        self.fields.insert(format!("`{}`", self.ir.layout.name(field)));
+    }
+}

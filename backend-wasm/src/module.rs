@@ -1,0 +1,141 @@
+//! The sections of a module around its functions.
+//!
+//! In: the IR and its cut. Out: bytes that depend on nothing else.
+
+use kestrel_ir::model::Ir;
+use wasm_encoder::{
+    CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType, Module, NameMap, NameSection, RefType,
+    TableSection, TableType, TypeSection, ValType,
+};
+
+use crate::abi;
+use crate::emit::{
+    ATOM_TYPE, EVALUATE_FUNCTION, EVALUATE_TYPE, Emitter, FIRST_PREDICATE, FLOATS_TYPE, INTEGERS_TYPE, Numbering,
+    PREDICATE_TYPE, evaluate,
+};
+use crate::inline::AnyMore;
+use crate::split::Split;
+
+/// The functions of a module in order, and their names.
+struct Functions {
+    types: FunctionSection,
+    code: CodeSection,
+    names: NameMap,
+    next: u32,
+}
+
+impl Functions {
+    fn push(&mut self, function_type: u32, name: &str, function: &Function) {
+        self.types.function(function_type);
+        self.code.function(function);
+        self.names.append(self.next, name);
+        self.next += 1;
+    }
+}
+
+/// Puts the module together.
+pub(crate) fn assemble(ir: &Ir, split: &Split) -> Vec<u8> {
+    let numbering = Numbering::new(ir, split);
+    let functions = functions(&Emitter { ir, split, numbering: &numbering });
+    let predicates = ir.predicates.len() as u32;
+
+    let mut types = TypeSection::new();
+    types.ty().function([], [ValType::I32]);
+    types.ty().function([ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32], []);
+    types.ty().function([ValType::I32, ValType::I64], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::F64], [ValType::I32]);
+
+    let mut imports = ImportSection::new();
+    imports.import(abi::IMPORT_MODULE, abi::IMPORT_ATOM, EntityType::Function(ATOM_TYPE));
+
+    let mut tables = TableSection::new();
+    tables.table(TableType {
+        element_type: RefType::FUNCREF,
+        table64: false,
+        minimum: u64::from(predicates),
+        maximum: Some(u64::from(predicates)),
+        shared: false,
+    });
+
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType {
+        minimum: abi::INITIAL_PAGES,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
+
+    let (globals, exports) = exports(ir);
+
+    let mut elements = ElementSection::new();
+    let table: Vec<u32> = (FIRST_PREDICATE..FIRST_PREDICATE + predicates).collect();
+    elements.active(None, &ConstExpr::i32_const(0), Elements::Functions(table.into()));
+
+    let mut names = NameSection::new();
+    names.module("kestrel_predicates");
+    names.functions(&functions.names);
+
+    let mut module = Module::new();
+    module
+        .section(&types)
+        .section(&imports)
+        .section(&functions.types)
+        .section(&tables)
+        .section(&memories)
+        .section(&globals)
+        .section(&exports)
+        .section(&elements)
+        .section(&functions.code)
+        .section(&names);
+    module.finish()
+}
+
+fn functions(emitter: &Emitter<'_>) -> Functions {
+    let mut functions =
+        Functions { types: FunctionSection::new(), code: CodeSection::new(), names: NameMap::new(), next: 0 };
+    // The import has the first index and a name, but no body.
+    functions.names.append(functions.next, abi::IMPORT_ATOM);
+    functions.next += 1;
+    functions.push(EVALUATE_TYPE, abi::EVALUATE_EXPORT, &evaluate());
+    for any_more in AnyMore::all() {
+        let function_type = if any_more.float { FLOATS_TYPE } else { INTEGERS_TYPE };
+        functions.push(function_type, &any_more.name(), &any_more.function());
+    }
+    for (index, predicate) in emitter.ir.predicates.iter().enumerate() {
+        functions.push(PREDICATE_TYPE, &format!("predicate_{index}"), &emitter.predicate(predicate));
+    }
+    for &node in emitter.numbering.nodes.keys() {
+        functions.push(PREDICATE_TYPE, &format!("node_{}", node.0), &emitter.node_function(node));
+    }
+    for &node in emitter.numbering.parts.keys() {
+        for (index, part) in emitter.split.parts(node).iter().enumerate() {
+            functions.push(PREDICATE_TYPE, &format!("node_{}_part_{index}", node.0), &emitter.part(node, part));
+        }
+    }
+    functions
+}
+
+fn exports(ir: &Ir) -> (GlobalSection, ExportSection) {
+    let mut globals = GlobalSection::new();
+    let mut exports = ExportSection::new();
+    exports.export(abi::MEMORY_EXPORT, ExportKind::Memory, 0);
+    exports.export(abi::EVALUATE_EXPORT, ExportKind::Func, EVALUATE_FUNCTION);
+    let constants = [
+        (abi::VERSION_EXPORT, abi::ABI_VERSION),
+        (abi::CANDIDATES_ADDRESS_EXPORT, abi::CANDIDATES_ADDRESS),
+        (abi::CANDIDATES_CAPACITY_EXPORT, abi::CANDIDATES_CAPACITY),
+        (abi::RESULTS_ADDRESS_EXPORT, abi::RESULTS_ADDRESS),
+        (abi::FRAME_ADDRESS_EXPORT, abi::FRAME_ADDRESS),
+        (abi::PREDICATES_EXPORT, ir.predicates.len() as u32),
+        (abi::SLOTS_EXPORT, ir.layout.top_level_slots() as u32),
+    ];
+    for (index, (name, value)) in constants.into_iter().enumerate() {
+        let global_type = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+        globals.global(global_type, &ConstExpr::i32_const(value as i32));
+        exports.export(name, ExportKind::Global, index as u32);
+    }
+    (globals, exports)
+}

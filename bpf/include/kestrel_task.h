@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Reads who a task is. Every read is a probe read: a pointer that is gone gives zeros, never a missing record.
+ */
+#ifndef KESTREL_TASK_H
+#define KESTREL_TASK_H
+
+#include "kestrel_maps.h"
+
+#include <bpf/bpf_core_read.h>
+
+/* The number of a process, a group or a session in the initial PID namespace. */
+static __always_inline __u32 kestrel_pid_number(struct signal_struct *signal, int type)
+{
+	struct pid *pid = BPF_CORE_READ(signal, pids[type]);
+
+	return BPF_CORE_READ(pid, numbers[0].nr);
+}
+
+/* The innermost number of a process and the namespace it belongs to. */
+static __always_inline void kestrel_namespace_pid(struct signal_struct *signal, struct kestrel_task *out)
+{
+	struct pid *pid = BPF_CORE_READ(signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				 (__u64)level * bpf_core_type_size(struct upid);
+
+	out->namespace_pid = BPF_CORE_READ(innermost, nr);
+	out->pid_namespace = BPF_CORE_READ(innermost, ns, ns.inum);
+}
+
+static __always_inline void kestrel_credentials(struct task_struct *task, struct kestrel_task *out)
+{
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+
+	out->user_id = BPF_CORE_READ(cred, uid.val);
+	out->user_group_id = BPF_CORE_READ(cred, gid.val);
+	out->effective_user_id = BPF_CORE_READ(cred, euid.val);
+	out->effective_group_id = BPF_CORE_READ(cred, egid.val);
+	out->saved_user_id = BPF_CORE_READ(cred, suid.val);
+	out->saved_group_id = BPF_CORE_READ(cred, sgid.val);
+	/* 8 bytes: `u64 val` since 6.3, `u32 cap[2]` before. Only the field's place is relocated, not what is in it. */
+	bpf_core_read(&out->capabilities_permitted, 8, &cred->cap_permitted);
+	bpf_core_read(&out->capabilities_effective, 8, &cred->cap_effective);
+}
+
+/* Fills `out` for the process that `task` is a thread of; gives flags. */
+static __always_inline __u32 kestrel_identify(struct task_struct *task, struct kestrel_task *out)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct tty_struct *tty = BPF_CORE_READ(signal, tty);
+
+	out->start_time = BPF_CORE_READ(leader, start_boottime);
+	out->parent_start_time = BPF_CORE_READ(parent, group_leader, start_boottime);
+	out->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	out->pid = BPF_CORE_READ(task, tgid);
+	out->parent_pid = BPF_CORE_READ(parent, tgid);
+	out->session_id = kestrel_pid_number(signal, PIDTYPE_SID);
+	out->group_id = kestrel_pid_number(signal, PIDTYPE_PGID);
+	kestrel_namespace_pid(signal, out);
+	kestrel_credentials(task, out);
+	out->tty_major = 0;
+	out->tty_minor = 0;
+	if (tty) {
+		out->tty_major = BPF_CORE_READ(tty, driver, major);
+		out->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	}
+	out->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	out->network_namespace = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	out->reserved = 0;
+	out->flags = BPF_CORE_READ(task, flags) & PF_KTHREAD ? KESTREL_TASK_KERNEL_THREAD : 0;
+	__builtin_memset(out->comm, 0, sizeof(out->comm));
+	bpf_core_read_str(out->comm, sizeof(out->comm), &leader->comm);
+	return out->pid && out->start_time ? 0 : KESTREL_FLAG_TASK_UNREADABLE;
+}
+
+#endif

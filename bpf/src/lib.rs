@@ -1,0 +1,62 @@
+//! The kernel programs and the record ABI that kernel and user space share.
+//!
+//! Goes in: nothing at run time; the kernel programs are C (`programs/`, `include/`) and their object is checked in, so
+//! that a build of the workspace needs no clang. Comes out: the object ([`OBJECT`]), and a checked reader of the records
+//! its programs send ([`record`]). This crate loads nothing and attaches nothing; that is the engine's work.
+//!
+//! ```text
+//! programs/kestrel.bpf.c ──cargo xtask bpf──▶ kestrel.bpf.o ──OBJECT──▶ engine loads, kernel runs
+//! include/kestrel_records.h ═══ the same numbers ═══ src/layout.rs ──▶ record::Record::parse
+//! ```
+
+pub mod layout;
+pub mod record;
+
+/// Gives bytes the alignment that reading an ELF file in place wants.
+#[repr(C, align(8))]
+struct Aligned<B: ?Sized>(B);
+
+const ALIGNED_OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../kestrel.bpf.o"));
+
+/// The kernel programs: an ELF object with BTF and CO-RE relocations, for Linux 5.17 and later (`bpf_loop`). Licence of
+/// the programs: `Dual BSD/GPL`. `cargo xtask bpf` builds it, `cargo xtask bpf --check` proves it fresh.
+pub const OBJECT: &[u8] = &ALIGNED_OBJECT.0;
+
+/// Names of the maps in [`OBJECT`], as the loader needs them.
+pub mod maps {
+    /// The ring buffer of all records.
+    pub const RING: &str = "kestrel_ring";
+    /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
+    pub const KINDS: &str = "kestrel_kinds";
+    /// Array of one `[u32; 2]`: the process whose own events are ignored, and a reserved word.
+    pub const SETTINGS: &str = "kestrel_settings";
+    /// Per-CPU array of `[u64; 8]` by kind; see [`crate::record::KernelCounters`].
+    pub const COUNTERS: &str = "kestrel_counters";
+    /// Array by CPU number in which exec records are put together; needs an element for each possible CPU.
+    pub const SCRATCH: &str = "kestrel_scratch";
+}
+
+/// Names of the programs in [`OBJECT`] and of the tracepoints they attach to.
+pub mod programs {
+    /// One process image replaced by another.
+    pub const EXEC: (&str, &str) = ("kestrel_exec", "sched_process_exec");
+    /// One process more.
+    pub const FORK: (&str, &str) = ("kestrel_fork", "sched_process_fork");
+    /// The end of a process, for kernels whose tracepoint names the last thread (6.16 and later).
+    pub const EXIT: (&str, &str) = ("kestrel_exit", "sched_process_exit");
+    /// The same for older kernels: loads when [`EXIT`] is refused.
+    pub const EXIT_BY_COUNT: (&str, &str) = ("kestrel_exit_by_count", "sched_process_exit");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OBJECT;
+
+    #[test]
+    fn the_object_is_an_aligned_bpf_elf() {
+        assert_eq!(OBJECT.as_ptr() as usize % 8, 0);
+        assert_eq!(OBJECT.get(..4), Some(b"\x7fELF".as_slice()));
+        // e_machine of an ELF header: EM_BPF is 247.
+        assert_eq!(OBJECT.get(18..20), Some([247, 0].as_slice()));
+    }
+}

@@ -1,0 +1,162 @@
+//! Records survive a round trip, and no bytes whatever make the reader panic or read past them.
+
+use super::*;
+use crate::layout::PATH_LIMIT;
+
+/// A small generator, so that a failure can be repeated from its number (splitmix64, public domain).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+}
+
+fn header(kind: Kind) -> Header {
+    Header { kind, timestamp: 123_456_789_012, sequence: 7, cpu: 1, flags: Flags(0) }
+}
+
+fn task() -> Task {
+    Task {
+        start_time: 42_000_000_000,
+        pid: 4242,
+        parent_pid: 1,
+        effective_user_id: 1000,
+        tty_major: 136,
+        comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0",
+        ..Task::default()
+    }
+}
+
+fn exec_record() -> Record<'static> {
+    Record {
+        header: header(Kind::Exec),
+        task: task(),
+        body: Body::Exec(Exec {
+            arguments_total: 8,
+            argument_count: 2,
+            filename: b"/bin/sleep",
+            executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
+            directory: ReversedPath::new(b"", true),
+            arguments: Arguments::new(b"sleep\01\0"),
+        }),
+    }
+}
+
+fn all_records() -> [Record<'static>; 3] {
+    [
+        exec_record(),
+        Record {
+            header: header(Kind::Fork),
+            task: task(),
+            body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }),
+        },
+        Record { header: header(Kind::Exit), task: task(), body: Body::Exit(Exit { status: 0x0300 }) },
+    ]
+}
+
+#[test]
+fn records_survive_a_round_trip() {
+    for record in all_records() {
+        assert_eq!(Record::parse(&record.encode()), Ok(record));
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    for record in all_records() {
+        let bytes = record.encode();
+        for length in 0..bytes.len() {
+            let cut = bytes.get(..length).expect("shorter than the whole");
+            assert!(Record::parse(cut).is_err(), "{length} of {} bytes parsed", bytes.len());
+            // The same with a header that admits the cut: then the fixed part or the sections must complain.
+            let mut honest = cut.to_vec();
+            if let Some(place) = honest.get_mut(4..8) {
+                place.copy_from_slice(&(length as u32).to_le_bytes());
+                assert!(Record::parse(&honest).is_err(), "{length} of {} bytes parsed", bytes.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn other_versions_and_kinds_are_refused() {
+    let mut bytes = exec_record().encode();
+    bytes[0] = 2;
+    assert_eq!(Record::parse(&bytes), Err(RecordError::Version { found: 2 }));
+    let mut bytes = exec_record().encode();
+    bytes[2] = 77;
+    assert_eq!(Record::parse(&bytes), Err(RecordError::Kind { found: 77 }));
+}
+
+#[test]
+fn hostile_section_lengths_are_refused() {
+    for length_at in [168, 172, 176, 180] {
+        for hostile in [u32::MAX, u32::MAX - 183, 1 << 31, 65_537, 4_097, 100] {
+            let mut bytes = exec_record().encode();
+            bytes[length_at..length_at + 4].copy_from_slice(&hostile.to_le_bytes());
+            assert!(matches!(Record::parse(&bytes), Err(RecordError::Section { .. })), "{hostile} at {length_at}");
+        }
+    }
+}
+
+#[test]
+fn a_section_past_its_limit_is_refused_even_when_it_is_there() {
+    let long = [b'a'; PATH_LIMIT + 1];
+    let Body::Exec(exec) = exec_record().body else { panic!("an exec record") };
+    let body = Body::Exec(Exec { executable: ReversedPath::new(&long, true), ..exec });
+    let bytes = Record { body, ..exec_record() }.encode();
+    let error = RecordError::Section { section: "executable", length: PATH_LIMIT + 1 };
+    assert_eq!(Record::parse(&bytes), Err(error));
+}
+
+#[test]
+fn bytes_behind_the_sections_are_refused() {
+    let mut bytes = exec_record().encode();
+    bytes.push(0);
+    let length = bytes.len() as u32;
+    bytes[4..8].copy_from_slice(&length.to_le_bytes());
+    assert_eq!(Record::parse(&bytes), Err(RecordError::Section { section: "tail", length: 1 }));
+}
+
+#[test]
+fn damaged_records_never_panic() {
+    let mut numbers = Numbers(1);
+    for round in 0..20_000 {
+        let mut bytes = all_records()[round % 3].encode();
+        for _ in 0..=numbers.next() % 8 {
+            let at = numbers.next() as usize % bytes.len();
+            bytes[at] = numbers.next() as u8;
+        }
+        if numbers.next().is_multiple_of(4) {
+            bytes.truncate(numbers.next() as usize % bytes.len());
+        }
+        if let Ok(Record { body: Body::Exec(exec), task, .. }) = Record::parse(&bytes) {
+            let mut text = String::new();
+            exec.executable.write_to(&mut text);
+            exec.directory.write_to(&mut text);
+            exec.arguments.iter().for_each(|argument| push_lossy(&mut text, argument));
+            push_lossy(&mut text, task.comm());
+        }
+    }
+}
+
+#[test]
+fn a_status_is_a_code_or_a_signal() {
+    assert_eq!((Exit { status: 0x0300 }.code(), Exit { status: 0x0300 }.signal()), (Some(3), None));
+    assert_eq!((Exit { status: 0x8b }.code(), Exit { status: 0x8b }.signal()), (None, Some(11)));
+}
+
+#[test]
+fn the_books_balance_over_cpus() {
+    let mut counters = KernelCounters::default();
+    counters.add([10, 1, 2, 3, 4, 0, 0, 0]);
+    counters.add([5, 0, 0, 0, 5, 1, 1, 0]);
+    assert!(counters.balances());
+    counters.add([1, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(!counters.balances());
+}

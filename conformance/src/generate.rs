@@ -1,0 +1,43 @@
+//! Generators, seeded: the same seed gives the same cases on every machine.
+
+pub mod queries;
+pub mod streams;
+
+/// A small generator of numbers (xorshift64*, Vigna 2016): enough for tests, the same everywhere.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// A generator that starts from `seed`.
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// A number below `limit`, which is at least 1.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.bits() >> 33) as usize % limit.max(1)
+    }
+
+    /// True once in `times` on average.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    /// One of several, at least one.
+    pub fn pick<'c, T>(&mut self, choices: &'c [T]) -> &'c T {
+        &choices[self.below(choices.len())]
+    }
+}
+
+/// The seed of a test run: `KESTREL_SEED`, or the one given.
+pub fn seed(default: u64) -> u64 {
+    std::env::var("KESTREL_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}

@@ -1,0 +1,179 @@
+//! A string against a list: exact strings, wildcard patterns by their shape, regular expressions.
+//!
+//! ```text
+//! "cmd.exe"  exact    ─┐
+//! "/tmp/*"   prefixes  ├─ sets, one look-up for each different length
+//! "*.sh"     suffixes ─┘
+//! "*curl*"   infixes  ──── one automaton for all of the list
+//! "a*b*c"    segments ──── in turn: start, end, then what is between them from left to right
+//! "a?c"      the rest ──── kestrel_ir::pattern
+//! ```
+//!
+//! Texts come in folded when the list is; only regular expressions fold by themselves.
+
+use aho_corasick::AhoCorasick;
+use kestrel_ir::model::StringMatch;
+use kestrel_ir::pattern::{has_wildcard, wildcard_matches};
+use kestrel_ir::regex::Regex;
+
+use super::string_set::StringSet;
+
+/// A compiled list.
+#[derive(Debug)]
+pub(super) enum StringTest {
+    Exact(StringSet),
+    Wildcards(Box<Wildcards>),
+    Regexes(Box<[Regex]>),
+}
+
+/// The patterns of a list, sorted by shape.
+#[derive(Debug)]
+pub(super) struct Wildcards {
+    /// `*` alone is among them.
+    everything: bool,
+    exact: StringSet,
+    prefixes: Ends,
+    suffixes: Ends,
+    infixes: Option<AhoCorasick>,
+    segments: Box<[Segments]>,
+    rest: Box<[Box<str>]>,
+}
+
+/// Prefixes or suffixes, with their different lengths in bytes, ascending.
+#[derive(Debug)]
+struct Ends {
+    lengths: Box<[usize]>,
+    set: StringSet,
+}
+
+/// `start*middle*…*end`: no `?`, and a `*` somewhere within.
+#[derive(Debug)]
+struct Segments {
+    start: Box<str>,
+    middle: Box<[AhoCorasick]>,
+    end: Box<str>,
+    shortest: usize,
+}
+
+impl StringTest {
+    pub(super) fn new(matching: StringMatch, fold: bool, strings: &[String]) -> Result<StringTest, String> {
+        Ok(match matching {
+            StringMatch::Exact => StringTest::Exact(StringSet::new(strings.iter().map(String::as_str))),
+            StringMatch::Wildcard if !strings.iter().any(|pattern| has_wildcard(pattern)) => {
+                StringTest::Exact(StringSet::new(strings.iter().map(String::as_str)))
+            }
+            StringMatch::Wildcard => StringTest::Wildcards(Box::new(Wildcards::new(strings)?)),
+            StringMatch::Regex => {
+                let compile = |pattern: &String| {
+                    kestrel_ir::regex::compile(pattern, fold).map_err(|error| format!("`{pattern}`: {error}"))
+                };
+                StringTest::Regexes(strings.iter().map(compile).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+
+    /// Whether texts must come in as they are, although case is ignored.
+    pub(super) fn folds_itself(&self) -> bool {
+        matches!(self, StringTest::Regexes(_))
+    }
+
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match self {
+            StringTest::Exact(set) => set.contains(text),
+            StringTest::Wildcards(wildcards) => wildcards.matches(text),
+            StringTest::Regexes(regexes) => regexes.iter().any(|regex| regex.is_match(text)),
+        }
+    }
+}
+
+impl Wildcards {
+    fn new(patterns: &[String]) -> Result<Wildcards, String> {
+        let mut everything = false;
+        let (mut exact, mut prefixes, mut suffixes, mut infixes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut segments, mut rest) = (Vec::new(), Vec::new());
+        for pattern in patterns {
+            if pattern.contains('?') {
+                rest.push(pattern.as_str().into());
+                continue;
+            }
+            let parts: Vec<&str> = pattern.split('*').collect();
+            let (start, end) = (parts[0], parts[parts.len() - 1]);
+            let middle: Vec<&str> = match parts.len() {
+                1 => {
+                    exact.push(start);
+                    continue;
+                }
+                count => parts[1..count - 1].iter().copied().filter(|part| !part.is_empty()).collect(),
+            };
+            match (start, &middle[..], end) {
+                ("", [], "") => everything = true,
+                (start, [], "") => prefixes.push(start),
+                ("", [], end) => suffixes.push(end),
+                ("", [infix], "") => infixes.push(*infix),
+                (start, middle, end) => segments.push(Segments::new(start, middle, end)?),
+            }
+        }
+        Ok(Wildcards {
+            everything,
+            exact: StringSet::new(exact),
+            prefixes: Ends::new(&prefixes),
+            suffixes: Ends::new(&suffixes),
+            infixes: if infixes.is_empty() { None } else { Some(automaton(&infixes)?) },
+            segments: segments.into(),
+            rest: rest.into(),
+        })
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        self.everything
+            || self.exact.contains(text)
+            || self.prefixes.any(|length| text.get(..length))
+            || self.suffixes.any(|length| text.get(text.len().checked_sub(length)?..))
+            || self.infixes.as_ref().is_some_and(|automaton| automaton.is_match(text))
+            || self.segments.iter().any(|segments| segments.matches(text))
+            || self.rest.iter().any(|pattern| wildcard_matches(pattern, text))
+    }
+}
+
+impl Ends {
+    fn new(ends: &[&str]) -> Ends {
+        let mut lengths: Vec<usize> = ends.iter().map(|end| end.len()).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        Ends { lengths: lengths.into(), set: StringSet::new(ends.iter().copied()) }
+    }
+
+    /// Whether the end that `cut` makes for any of the lengths is in the set. A cut through a character or past the
+    /// text makes none.
+    fn any<'t>(&self, cut: impl Fn(usize) -> Option<&'t str>) -> bool {
+        self.lengths.iter().any(|&length| cut(length).is_some_and(|end| self.set.contains(end)))
+    }
+}
+
+impl Segments {
+    fn new(start: &str, middle: &[&str], end: &str) -> Result<Segments, String> {
+        let shortest = start.len() + end.len() + middle.iter().map(|part| part.len()).sum::<usize>();
+        let middle = middle.iter().map(|part| automaton(&[part])).collect::<Result<_, _>>()?;
+        Ok(Segments { start: start.into(), middle, end: end.into(), shortest })
+    }
+
+    /// The leftmost place for each part in turn is enough: a later one only leaves less for the parts behind it.
+    fn matches(&self, text: &str) -> bool {
+        if text.len() < self.shortest || !text.starts_with(&*self.start) || !text.ends_with(&*self.end) {
+            return false;
+        }
+        let Some(mut between) = text.get(self.start.len()..text.len() - self.end.len()) else { return false };
+        self.middle.iter().all(|part| match part.find(between) {
+            Some(found) => {
+                between = between.get(found.end()..).unwrap_or("");
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+/// Finds any of some strings. With one string `aho-corasick` hands the search to a vectorised substring search.
+fn automaton(strings: &[&str]) -> Result<AhoCorasick, String> {
+    AhoCorasick::new(strings).map_err(|error| format!("too many patterns: {error}"))
+}

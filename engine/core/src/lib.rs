@@ -1,0 +1,19 @@
+//! Dispatch, matching and state: no IO, no threads, no clock and no unsafe code.
+//!
+//! Goes in: a verified IR and events in order. Comes out: matches and the alerts made of them. Live runs, replays,
+//! tests, the editor and the C library all use this one matcher; where events come from and where alerts go is not its
+//! concern.
+
+#![forbid(unsafe_code)]
+
+pub mod alert;
+pub mod atoms;
+pub mod dispatch;
+pub mod evidence;
+pub mod key;
+pub mod matcher;
+pub mod runtime;
+pub mod sample;
+pub mod sequence;
+pub mod store;
+pub mod timers;

@@ -1,0 +1,338 @@
+//! One pack's matcher: events in, matches out. The same code serves live runs, replays, tests, the editor and the C
+//! library.
+//!
+//! ```text
+//! Event ─▶ frame ─▶ dispatch ─▶ candidates ─▶ runtime ─▶ predicates that hold ─▶ event rules ───────▶ Match
+//!                                                                            └─▶ sequence machines ─▶ Match
+//! ```
+//!
+//! Time is event time: the latest timestamp seen drives the deadlines. Nothing here reads a clock, so the same events
+//! give the same matches in the same order, whatever evaluates the predicates.
+
+use kestrel_ir::event::{Event, FieldTable};
+use kestrel_ir::frame::FrameBuilder;
+use kestrel_ir::interp::Interpreter;
+use kestrel_ir::layout::Layout;
+use kestrel_ir::model::{Ir, Pipe, PredicateId, RuleIndex, RuleKind, Step};
+use thiserror::Error;
+
+use crate::atoms::{AtomCache, Atoms, AtomsError};
+use crate::dispatch::Dispatch;
+use crate::evidence::{CurrentEvent, EventOrder, Evidence};
+use crate::key::JoinKey;
+use crate::runtime::Runtime;
+use crate::sample::SampleMachine;
+use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
+use crate::timers::Timers;
+
+/// What a matcher may keep and how it treats pipes.
+#[derive(Debug, Clone, Copy)]
+pub struct MatcherOptions {
+    /// The most keys with state, per rule.
+    pub max_keys_per_rule: usize,
+    /// Whether `head n` ends a rule's matches as they come. A query over a file sorts its matches first and cuts later.
+    pub stream_pipes: bool,
+}
+
+impl Default for MatcherOptions {
+    fn default() -> Self {
+        MatcherOptions { max_keys_per_rule: 65_536, stream_pipes: true }
+    }
+}
+
+/// Why a matcher cannot be made.
+#[derive(Debug, Error)]
+#[error("the pack's rules cannot be matched: {0}")]
+pub struct MatcherError(#[from] AtomsError);
+
+/// A rule's match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Match {
+    /// The rule, by its number in the pack.
+    pub rule: RuleIndex,
+    /// The events, one for each term; `None` for a missing event. One entry for a rule of single events.
+    pub events: Vec<Option<Evidence>>,
+    /// The join key; empty for a rule of single events.
+    pub key: JoinKey,
+    /// Where the last event stands.
+    pub last: EventOrder,
+}
+
+/// What a matcher did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MatcherCounters {
+    /// Events taken.
+    pub events: u64,
+    /// Events for which some predicate was worth evaluating.
+    pub dispatched: u64,
+    /// Predicates that dispatch picked.
+    pub candidates: u64,
+    /// Predicates that held.
+    pub hits: u64,
+    /// Matches told.
+    pub matches: u64,
+    /// Events that came with a timestamp before an earlier one's.
+    pub late: u64,
+    /// Events whose predicates the interpreter had to decide because the runtime failed.
+    pub runtime_failures: u64,
+}
+
+#[derive(Debug)]
+enum RuleState {
+    Event,
+    Sequence(Box<SequenceMachine>),
+    Sample(SampleMachine),
+}
+
+/// Matches events against one pack.
+pub struct Matcher {
+    ir: Ir,
+    atoms: Atoms,
+    cache: AtomCache,
+    dispatch: Dispatch,
+    builder: FrameBuilder,
+    runtime: Box<dyn Runtime>,
+    rules: Vec<RuleState>,
+    heads: Vec<Option<u64>>,
+    rules_of: Vec<Vec<usize>>,
+    timers: Timers,
+    now: i64,
+    counters: MatcherCounters,
+    runtime_error: Option<String>,
+    candidates: Vec<PredicateId>,
+    hits: Vec<PredicateId>,
+    held: Vec<bool>,
+    visited: Vec<usize>,
+    completed: Vec<CompletedSequence>,
+}
+
+impl Matcher {
+    /// A matcher for a verified IR over events whose fields `table` numbers. Have [`FrameBuilder::wanted`] add the IR's
+    /// fields to the table first.
+    ///
+    /// # Errors
+    /// When the IR's patterns do not compile, which the verifier would have said.
+    pub fn new(
+        ir: &Ir,
+        table: &FieldTable,
+        runtime: Box<dyn Runtime>,
+        options: MatcherOptions,
+    ) -> Result<Matcher, MatcherError> {
+        let atoms = Atoms::new(ir)?;
+        let rules = ir
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| match &rule.kind {
+                RuleKind::Event { .. } => RuleState::Event,
+                RuleKind::Sequence(sequence) => {
+                    RuleState::Sequence(Box::new(SequenceMachine::new(sequence, index, options.max_keys_per_rule)))
+                }
+                RuleKind::Sample { terms } => {
+                    RuleState::Sample(SampleMachine::new(terms, options.max_keys_per_rule))
+                }
+            })
+            .collect();
+        let heads = ir
+            .rules
+            .iter()
+            .map(|rule| match rule.pipes.first() {
+                Some(Pipe::Head(count)) if options.stream_pipes => Some(*count),
+                _ => None,
+            })
+            .collect();
+        let mut rules_of = vec![Vec::new(); ir.predicates.len()];
+        for (index, rule) in ir.rules.iter().enumerate() {
+            for predicate in rule.predicates() {
+                let rules: &mut Vec<usize> = &mut rules_of[predicate.index()];
+                if rules.last() != Some(&index) {
+                    rules.push(index);
+                }
+            }
+        }
+        Ok(Matcher {
+            cache: atoms.cache(),
+            atoms,
+            dispatch: Dispatch::new(ir),
+            builder: FrameBuilder::new(&ir.layout, table),
+            runtime,
+            rules,
+            heads,
+            rules_of,
+            timers: Timers::default(),
+            now: i64::MIN,
+            counters: MatcherCounters::default(),
+            runtime_error: None,
+            candidates: Vec::new(),
+            hits: Vec::new(),
+            held: vec![false; ir.predicates.len()],
+            visited: Vec::new(),
+            completed: Vec::new(),
+            ir: ir.clone(),
+        })
+    }
+
+    /// Takes the next event, appends the matches that it completes or whose time it ends.
+    pub fn process(&mut self, event: &Event, out: &mut Vec<Match>) {
+        self.counters.events += 1;
+        if event.timestamp < self.now {
+            self.counters.late += 1;
+        }
+        self.now = self.now.max(event.timestamp);
+        self.fire(out);
+        let frame = self.builder.build(event);
+        self.candidates.clear();
+        self.dispatch.candidates(frame, &mut self.candidates);
+        if self.candidates.is_empty() {
+            return;
+        }
+        self.counters.dispatched += 1;
+        self.counters.candidates += self.candidates.len() as u64;
+        self.cache.reset();
+        self.hits.clear();
+        let evaluated =
+            self.runtime.evaluate(frame, &self.atoms, &mut self.cache, &self.candidates, &mut self.hits);
+        if let Err(error) = evaluated {
+            // Nothing may be lost because compiled code failed: the semantics of record decide this event.
+            self.counters.runtime_failures += 1;
+            self.runtime_error.get_or_insert_with(|| error.to_string());
+            self.hits.clear();
+            let interpreter = self.atoms.interpreter();
+            self.hits.extend(self.candidates.iter().filter(|&&id| interpreter.predicate(id, frame)));
+        }
+        if self.hits.is_empty() {
+            return;
+        }
+        self.counters.hits += self.hits.len() as u64;
+        self.visited.clear();
+        for hit in &self.hits {
+            self.held[hit.index()] = true;
+            self.visited.extend(&self.rules_of[hit.index()]);
+        }
+        self.visited.sort_unstable();
+        self.visited.dedup();
+        let mut current = CurrentEvent::new(frame);
+        for &index in &self.visited {
+            let rule = &self.ir.rules[index];
+            let steps = || rule.steps().map(|step: &Step| step.predicate);
+            let matched = |term: usize| steps().nth(term).is_some_and(|id| self.held[id.index()]);
+            match &mut self.rules[index] {
+                RuleState::Event => self.completed.push(CompletedSequence {
+                    events: vec![Some(current.evidence())],
+                    key: Box::new([]),
+                    last: current.order,
+                }),
+                RuleState::Sequence(machine) => machine.process(
+                    &mut current,
+                    &matched,
+                    self.atoms.interpreter(),
+                    &mut self.timers,
+                    &mut self.completed,
+                ),
+                RuleState::Sample(machine) => {
+                    machine.process(&mut current, &matched, &self.ir.layout, &mut self.completed);
+                }
+            }
+            tell(index, &mut self.completed, &mut self.heads, &mut self.counters, out);
+        }
+        for hit in &self.hits {
+            self.held[hit.index()] = false;
+        }
+    }
+
+    /// The end of the events: decides what still waits for time to pass.
+    pub fn finish(&mut self, out: &mut Vec<Match>) {
+        self.now = i64::MAX;
+        self.fire(out);
+    }
+
+    fn fire(&mut self, out: &mut Vec<Match>) {
+        while let Some(alarm) = self.timers.due(self.now) {
+            if let Some(RuleState::Sequence(machine)) = self.rules.get_mut(alarm.rule) {
+                machine.alarm(&alarm.key, self.now, &mut self.timers, &mut self.completed);
+                tell(alarm.rule, &mut self.completed, &mut self.heads, &mut self.counters, out);
+            }
+        }
+    }
+
+    /// What the matcher did so far.
+    pub fn counters(&self) -> MatcherCounters {
+        self.counters
+    }
+
+    /// The counters of all sequence rules together, and how many keys have state.
+    pub fn sequence_counters(&self) -> (SequenceCounters, usize) {
+        let mut sum = SequenceCounters::default();
+        let mut live = 0;
+        for rule in &self.rules {
+            match rule {
+                RuleState::Sequence(machine) => {
+                    let counters = machine.counters();
+                    sum.started += counters.started;
+                    sum.completed += counters.completed;
+                    sum.overwritten += counters.overwritten;
+                    sum.expired += counters.expired;
+                    sum.ended_by_until += counters.ended_by_until;
+                    sum.discarded_by_missing += counters.discarded_by_missing;
+                    sum.evicted += counters.evicted;
+                    sum.keys_cut += counters.keys_cut;
+                    live += machine.live_keys();
+                }
+                RuleState::Sample(machine) => {
+                    sum.evicted += machine.evicted();
+                    live += machine.live_keys();
+                }
+                RuleState::Event => {}
+            }
+        }
+        (sum, live)
+    }
+
+    /// What the runtime said when it failed first, if it did.
+    pub fn runtime_error(&self) -> Option<&str> {
+        self.runtime_error.as_deref()
+    }
+
+    /// The layout of the frames in this matcher's evidence.
+    pub fn layout(&self) -> &Layout {
+        &self.ir.layout
+    }
+
+    /// The interpreter of the pack.
+    pub fn interpreter(&self) -> &Interpreter {
+        self.atoms.interpreter()
+    }
+}
+
+/// Turns what a rule's machine completed into matches, as far as its `head` lets them through.
+fn tell(
+    index: usize,
+    completed: &mut Vec<CompletedSequence>,
+    heads: &mut [Option<u64>],
+    counters: &mut MatcherCounters,
+    out: &mut Vec<Match>,
+) {
+    for CompletedSequence { events, key, last } in completed.drain(..) {
+        if let Some(left) = &mut heads[index] {
+            if *left == 0 {
+                continue;
+            }
+            *left -= 1;
+        }
+        counters.matches += 1;
+        out.push(Match { rule: RuleIndex(index as u32), events, key, last });
+    }
+}
+
+/// Cuts the matches of a query over a file, which stand in order, as its pipes say.
+pub fn apply_pipes(matches: &mut Vec<Match>, pipes: &[Pipe]) {
+    for pipe in pipes {
+        match *pipe {
+            Pipe::Head(count) => matches.truncate(usize::try_from(count).unwrap_or(usize::MAX)),
+            Pipe::Tail(count) => {
+                let cut = matches.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+                matches.drain(..cut);
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line of `kestrel-engine`: what one can ask for, and what comes back as exit status.
+//!
+//! In: arguments. Out: 0 done, 1 it was tried and failed (alerts cannot be written, no live source, a damaged log), 2 it
+//! was not tried (usage, a file that cannot be read, a pack that is refused). Results go to standard output, everything
+//! else to standard error.
+
+mod live;
+mod log;
+mod options;
+mod replay;
+mod report;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use kestrel_engine::doctor;
+use kestrel_engine::runtime::RuntimeKind;
+use kestrel_engine::sinks::AlertTarget;
+
+use options::{Mode, RunOptions, StatsFormat, Threads};
+use report::{print, say};
+
+/// Runs detection packs on this host, live, or over recorded events.
+#[derive(Debug, Parser)]
+#[command(name = "kestrel-engine", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    run: RunArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What a run can be told.
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The packs to run, as `eqlc build` makes them.
+    #[arg(long, value_name = "PACK", num_args = 1..)]
+    pack: Vec<PathBuf>,
+    /// Runs over these files instead of live: NDJSON, a JSON array, `.zst` or `.gz` of either, or `.klog`; `-` is
+    /// standard input.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    replay: Vec<PathBuf>,
+    /// Runs over standard input instead of live.
+    #[arg(long, conflicts_with = "replay")]
+    stdin: bool,
+    /// What evaluates predicates: `wasm`, `lua` or `interp`. The alerts are the same. [default: wasm]
+    #[arg(long, value_parser = options::runtime)]
+    runtime: Option<RuntimeKind>,
+    /// Where alerts go: `-` (standard output), a file, or `unix:PATH` (a socket somebody listens on). A live run adds to
+    /// a file, a replay replaces it. [default: -]
+    #[arg(long, value_name = "-|FILE|unix:PATH")]
+    alerts: Option<AlertTarget>,
+    /// Writes the events to this event log too; adds to one that is there.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Prints all counters and the loss ledger on standard error at the end: `text` or `json`.
+    #[arg(long, value_name = "text|json")]
+    stats: Option<StatsFormat>,
+    /// Ends a live run after so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["replay", "stdin"], value_parser = options::seconds)]
+    duration: Option<std::time::Duration>,
+    /// Reads options from a TOML file; those given here win.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What matches lead to; in this version `detect`, which is alerts.
+    #[arg(long, value_name = "detect")]
+    mode: Option<Mode>,
+    /// How many threads match; in this version 1.
+    #[arg(long, value_name = "1")]
+    threads: Option<Threads>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows what works on this host and why the rest does not.
+    Doctor {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reads, makes and checks event logs.
+    #[command(subcommand)]
+    Log(log::LogCommand),
+}
+
+/// A run that did not end well: what to say and which status to end with.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// It was not tried: usage, or something that cannot be read.
+    fn usage(error: impl Into<anyhow::Error>) -> Failure {
+        Failure { status: 2, error: error.into() }
+    }
+
+    /// It was tried and failed.
+    fn failed(error: impl Into<anyhow::Error>) -> Failure {
+        Failure { status: 1, error: error.into() }
+    }
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        Some(Command::Doctor { json }) => diagnose(json),
+        Some(Command::Log(command)) => log::run(&command),
+        None => RunOptions::new(cli.run).and_then(|options| run::run(&options)),
+    };
+    match ended {
+        Ok(status) => ExitCode::from(status),
+        Err(Failure { status, error }) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn diagnose(json: bool) -> Result<u8, Failure> {
+    let diagnosis = doctor::diagnose();
+    let text = if json { format!("{}\n", diagnosis.json()) } else { diagnosis.text() };
+    print(&text).map_err(Failure::failed)?;
+    Ok(u8::from(!diagnosis.live))
+}

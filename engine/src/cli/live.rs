@@ -1,0 +1,93 @@
+//! A run on this host's own events.
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use kestrel_bpf::record::Kind;
+use kestrel_engine::live::{KindSet, LiveOptions, LiveSource};
+use kestrel_engine::session::{NamedPack, PreparedPacks, Session};
+use kestrel_engine::stats::{LossLedger, counted};
+use kestrel_ir::event::Event;
+use kestrel_ir::render::event_document;
+use kestrel_schema::Schema;
+use serde_json::Value as Json;
+
+use super::Failure;
+use super::options::RunOptions;
+use super::report::say;
+use super::run::{Run, stopped, target_name};
+
+/// The longest wait for events before the loop looks at its other duties.
+const GLANCE: Duration = Duration::from_millis(200);
+/// The longest time for which events wait to be recorded.
+const RECORD_EVERY: Duration = Duration::from_secs(1);
+/// The most batches that are read after the end was asked for.
+const LAST_BATCHES: usize = 64;
+
+/// Runs until somebody says stop or the time is over.
+pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) -> Result<u8, Failure> {
+    let prepared = PreparedPacks::new(packs, options.session).map_err(Failure::usage)?;
+    let kinds = wanted_kinds(packs);
+    let mut source =
+        LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
+    let session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
+    let mut run = Run::new(options, packs, session, "live")?;
+    say(&format!(
+        "live on this host: {}; {} of {}, runtime {}, alerts to {}",
+        kinds_text(kinds),
+        counted(run.stats.rules as u64, "rule"),
+        counted(run.stats.packs as u64, "pack"),
+        run.stats.runtime,
+        target_name(&options.alerts),
+    ));
+    let (schema, table) = (Schema::ecs(), source.fields().clone());
+    let mut take = |run: &mut Run<'_>, event: &Event| {
+        if !run.broken() {
+            run.record(event, || Json::Object(event_document(event, &table, &schema)).to_string().into_bytes());
+            run.process(event);
+        }
+    };
+    let began = Instant::now();
+    let mut recorded = began;
+    let mut left = options.duration.unwrap_or(Duration::MAX);
+    while !stopped(stop) && !run.broken() && !left.is_zero() {
+        let polled = source.poll(GLANCE.min(left), &mut |event| take(&mut run, event));
+        run.flush_alerts();
+        polled.map_err(Failure::failed)?;
+        if recorded.elapsed() >= RECORD_EVERY {
+            run.flush_record();
+            recorded = Instant::now();
+        }
+        if let Some(duration) = options.duration {
+            left = duration.saturating_sub(began.elapsed());
+        }
+    }
+    // What is already here is still looked at. Nothing is concluded from the silence that follows: what a rule waits
+    // for may come after the run.
+    for _ in 0..LAST_BATCHES {
+        let polled = source.poll(Duration::ZERO, &mut |event| take(&mut run, event));
+        if run.broken() || polled.map_err(Failure::failed)? == 0 {
+            break;
+        }
+    }
+    let ledger = source.ledger().map_err(Failure::failed)?;
+    drop(source);
+    run.stats.ledger = LossLedger::of_live(&ledger, run.session.counters().events);
+    run.stats.live = Some(ledger);
+    run.finish(false)
+}
+
+/// The kinds of event that some pack wants.
+fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
+    let wanted = |kind: &Kind| packs.iter().any(|pack| pack.pack.filters().wants(kind.number()));
+    Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
+}
+
+fn kinds_text(kinds: KindSet) -> String {
+    let names: Vec<&str> =
+        Kind::ALL.into_iter().filter(|kind| kinds.contains(*kind)).map(Kind::name).collect();
+    match names.as_slice() {
+        [] => "no rule wants an event that this source has".to_owned(),
+        names => format!("{} events from the kernel", names.join(", ")),
+    }
+}

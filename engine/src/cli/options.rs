@@ -1,0 +1,205 @@
+//! The options of a run: those of the command line, then those of the configuration file, then what is usual.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use kestrel_core::matcher::MatcherOptions;
+use kestrel_engine::config::Config;
+use kestrel_engine::input::InputOptions;
+use kestrel_engine::live::LiveOptions;
+use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
+use kestrel_engine::session::SessionOptions;
+use kestrel_engine::sinks::AlertTarget;
+
+use super::{Failure, RunArguments};
+
+/// Where a run's events come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum EventSource {
+    Files(Vec<PathBuf>),
+    Stdin,
+    Live,
+}
+
+/// Everything that a run is told.
+#[derive(Debug)]
+pub(super) struct RunOptions {
+    pub(super) packs: Vec<PathBuf>,
+    pub(super) source: EventSource,
+    pub(super) alerts: AlertTarget,
+    pub(super) record: Option<PathBuf>,
+    pub(super) stats: Option<StatsFormat>,
+    pub(super) duration: Option<Duration>,
+    pub(super) session: SessionOptions,
+    pub(super) input: InputOptions,
+    pub(super) live: LiveOptions,
+}
+
+/// `--stats`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StatsFormat {
+    Text,
+    Json,
+}
+
+impl FromStr for StatsFormat {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<StatsFormat, String> {
+        match word {
+            "text" => Ok(StatsFormat::Text),
+            "json" => Ok(StatsFormat::Json),
+            _ => Err("expected `text` or `json`".to_owned()),
+        }
+    }
+}
+
+/// `--mode`: there is one so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mode;
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Mode, String> {
+        match word {
+            "detect" => Ok(Mode),
+            "shadow" | "enforce" => Err(format!("mode `{word}` is not in this version, only `detect` is")),
+            _ => Err("expected `detect`".to_owned()),
+        }
+    }
+}
+
+/// `--threads`: there is one so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Threads;
+
+impl FromStr for Threads {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Threads, String> {
+        match word.parse::<u32>() {
+            Ok(1) => Ok(Threads),
+            Ok(0) | Err(_) => Err("expected a number of threads".to_owned()),
+            Ok(_) => Err("this version matches on one thread".to_owned()),
+        }
+    }
+}
+
+/// `--runtime`.
+pub(super) fn runtime(word: &str) -> Result<RuntimeKind, String> {
+    word.parse().map_err(|error| match error {
+        RuntimeError::NotBuilt { runtime } => {
+            format!("the runtime `{runtime}` is not in this version, use `wasm`, `lua` or `interp`")
+        }
+        other => other.to_string(),
+    })
+}
+
+/// `--duration`.
+pub(super) fn seconds(word: &str) -> Result<Duration, String> {
+    let seconds = word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "expected a number of seconds".to_owned())
+}
+
+impl RunOptions {
+    /// Puts the command line and its configuration file together.
+    pub(super) fn new(arguments: RunArguments) -> Result<RunOptions, Failure> {
+        let config = match &arguments.config {
+            Some(path) => Config::open(path).map_err(Failure::usage)?,
+            None => Config::default(),
+        };
+        merge(arguments, config).map_err(Failure::usage)
+    }
+}
+
+fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> {
+    // There is one mode and one number of threads; what matters is that another one was refused.
+    of_config(config.mode.as_deref(), "mode", Mode::from_str)?;
+    of_config(config.threads.map(|threads| threads.to_string()).as_deref(), "threads", Threads::from_str)?;
+    let of_file = of_config(config.runtime.as_deref(), "runtime", runtime)?;
+    let kind = arguments.runtime.or(of_file).unwrap_or(RuntimeKind::Wasm);
+    let of_file = of_config(config.alerts.as_deref(), "alerts", |word| {
+        AlertTarget::from_str(word).map_err(|error| error.to_string())
+    })?;
+    let alerts = arguments.alerts.or(of_file).unwrap_or(AlertTarget::Stdout);
+    let of_file = of_config(config.stats.as_deref(), "stats", StatsFormat::from_str)?;
+    let packs = if arguments.pack.is_empty() { config.pack } else { arguments.pack };
+    if packs.is_empty() {
+        return Err(anyhow!("there is no pack to run; name one with `--pack`, see `--help`"));
+    }
+    let source = match (arguments.stdin, arguments.replay) {
+        (true, _) => EventSource::Stdin,
+        (false, files) if files.is_empty() => EventSource::Live,
+        (false, files) if files.as_slice() == [Path::new("-")] => EventSource::Stdin,
+        (false, files) => EventSource::Files(files),
+    };
+    let mut matcher = MatcherOptions::default();
+    matcher.max_keys_per_rule = config.limits.max_keys_per_rule.unwrap_or(matcher.max_keys_per_rule);
+    let mut input = InputOptions::default();
+    input.max_document = config.limits.max_document.unwrap_or(input.max_document);
+    let mut live = LiveOptions::default();
+    live.ring_bytes = config.live.ring_bytes.unwrap_or(live.ring_bytes);
+    live.agent_id = config.live.agent_id.unwrap_or_default();
+    let options = RunOptions {
+        packs,
+        source,
+        alerts,
+        record: arguments.record.or(config.record),
+        stats: arguments.stats.or(of_file),
+        duration: arguments.duration,
+        session: SessionOptions { runtime: kind, matcher },
+        input,
+        live,
+    };
+    options.check_outputs()?;
+    Ok(options)
+}
+
+fn of_config<T>(
+    word: Option<&str>,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> anyhow::Result<Option<T>> {
+    let parsed = word.map(|word| parse(word).map_err(|reason| anyhow!("`{word}`: {reason}"))).transpose();
+    parsed.with_context(|| format!("the configuration's `{key}`"))
+}
+
+impl RunOptions {
+    /// No output may be an input, which it would spoil, or the other output.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let alerts = match &self.alerts {
+            AlertTarget::File(path) => Some(path),
+            _ => None,
+        };
+        let inputs: &[PathBuf] = match &self.source {
+            EventSource::Files(files) => files,
+            _ => &[],
+        };
+        for (output, option) in [(alerts, "--alerts"), (self.record.as_ref(), "--record")] {
+            let Some(output) = output else { continue };
+            if inputs.iter().chain(&self.packs).any(|input| same_file(input, output)) {
+                return Err(anyhow!("`{option} {}` would write over a file that is read", output.display()));
+            }
+        }
+        if let (Some(alerts), Some(record)) = (alerts, &self.record)
+            && same_file(alerts, record)
+        {
+            return Err(anyhow!("`--alerts` and `--record` name the same file, {}", record.display()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether two paths are one regular file.
+pub(super) fn same_file(left: &Path, right: &Path) -> bool {
+    if left == right && left != Path::new("-") && !left.starts_with("/dev") {
+        return true;
+    }
+    match (left.canonicalize(), right.canonicalize()) {
+        (Ok(left), Ok(right)) => left == right && left.is_file(),
+        _ => false,
+    }
+}

@@ -1,0 +1,152 @@
+//! A run over files or standard input.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use kestrel_engine::input::{Document, Input, InputError, Item};
+use kestrel_engine::session::{NamedPack, Replay, Session, Verdict};
+use kestrel_engine::stats::LossLedger;
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::options::RunOptions;
+use super::report::Trouble;
+use super::run::{Run, stopped};
+use super::Failure;
+
+/// How often a wait for standard input looks whether the run is to end.
+const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Runs over files, one after the other, as over one stream.
+pub(super) fn run(
+    options: &RunOptions,
+    packs: &[NamedPack],
+    files: &[PathBuf],
+    stop: &Arc<AtomicBool>,
+) -> Result<u8, Failure> {
+    // All are looked at first, so that a misspelt name does not show after an hour.
+    for file in files.iter().filter(|file| file.as_os_str() != "-") {
+        file.metadata().with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
+    }
+    let mut replaying = Replaying::new(options, packs, "replay")?;
+    for file in files {
+        let input = if file.as_os_str() == "-" { open_stdin(options, stop) } else { Input::open(file, options.input) };
+        replaying.input(input, stop, false)?;
+        if replaying.ends(stop) {
+            break;
+        }
+    }
+    replaying.finish(stop)
+}
+
+/// Runs over standard input. Alerts are written as they come.
+pub(super) fn run_stdin(options: &RunOptions, packs: &[NamedPack], stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
+    let mut replaying = Replaying::new(options, packs, "stdin")?;
+    replaying.input(open_stdin(options, stop), stop, true)?;
+    replaying.finish(stop)
+}
+
+fn open_stdin(options: &RunOptions, stop: &Arc<AtomicBool>) -> Result<Input, InputError> {
+    Input::from_reader("standard input", Interruptible { stop: Arc::clone(stop) }, options.input)
+}
+
+struct Replaying<'o> {
+    run: Run<'o>,
+    replay: Replay,
+    trouble: Trouble,
+}
+
+impl<'o> Replaying<'o> {
+    fn new(options: &'o RunOptions, packs: &[NamedPack], source: &'static str) -> Result<Replaying<'o>, Failure> {
+        let session = Session::over_documents(packs, options.session).map_err(Failure::usage)?;
+        let replay = Replay::new(&session);
+        Ok(Replaying { run: Run::new(options, packs, session, source)?, replay, trouble: Trouble::default() })
+    }
+
+    fn input(
+        &mut self,
+        input: Result<Input, InputError>,
+        stop: &AtomicBool,
+        prompt: bool,
+    ) -> Result<(), Failure> {
+        let mut input = input.map_err(Failure::usage)?;
+        let (name, unit) = (input.name().to_owned(), input.unit());
+        while !self.ends(stop) {
+            match input.next_item() {
+                Ok(Some(Item::Document(document))) => self.document(&name, unit, &document, prompt),
+                Ok(Some(Item::Invalid { line, reason })) => {
+                    self.replay.count_invalid();
+                    self.trouble.invalid(&name, unit, line, &reason);
+                }
+                Ok(Some(Item::Damaged { message })) => self.trouble.damaged(&name, &message),
+                Ok(None) => break,
+                // The alerts so far stand; they are written when the sink is dropped.
+                Err(error) => return Err(Failure::usage(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, name: &str, unit: &str, document: &Document<'_>, prompt: bool) {
+        let Replaying { run, replay, trouble } = self;
+        let mut alerts = false;
+        let verdict = run.with_session(|session, hand_on| {
+            replay.document(session, document, &mut |alert| {
+                alerts = true;
+                hand_on(alert);
+            })
+        });
+        match verdict {
+            Verdict::Event(event) => run.record(event, || document.bytes.to_vec()),
+            Verdict::Invalid(error) => trouble.invalid(name, unit, document.line, &error.to_string()),
+        }
+        if alerts && prompt {
+            run.flush_alerts();
+        }
+    }
+
+    /// Whether there is no point in going on.
+    fn ends(&self, stop: &AtomicBool) -> bool {
+        stopped(stop) || self.run.broken()
+    }
+
+    fn finish(mut self, stop: &AtomicBool) -> Result<u8, Failure> {
+        let interrupted = stopped(stop);
+        if !interrupted {
+            // Only the end of the events tells that what is still waited for does not come.
+            self.run.with_session(|session, hand_on| session.finish(hand_on));
+        }
+        self.trouble.finish();
+        let counters = self.replay.counters();
+        self.run.stats.invalid = counters.invalid;
+        self.run.stats.damaged = self.trouble.damages();
+        self.run.stats.ledger = LossLedger::of_replay(counters.events, counters.invalid);
+        self.run.finish(interrupted)
+    }
+}
+
+/// Standard input that ends when the run is to end.
+struct Interruptible {
+    stop: Arc<AtomicBool>,
+}
+
+impl Read for Interruptible {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stdin = io::stdin();
+        loop {
+            if stopped(&self.stop) {
+                return Ok(0);
+            }
+            let ready = rustix::event::poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&GLANCE));
+            match ready {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                // Not through `io::stdin()`: its buffer would hide from poll what is already there.
+                Ok(_) => return Ok(rustix::io::read(stdin.as_fd(), buffer)?),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A run from its options to its exit status: packs, session, alerts, event log, then the source, then the summary.
+//!
+//! The parts that a live run and a replay share are in [`Run`]: the session, where its alerts go, where its events are
+//! recorded. A failure of the alert sink ends a run; a failure of the recording is told and ends only the recording,
+//! because detection is worth more than its log; the exit status tells either.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Context;
+use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
+use kestrel_engine::session::{Alert, NamedPack, Session};
+use kestrel_engine::sinks::{AlertSink, AlertTarget, Existing, SinkError};
+use kestrel_engine::stats::{RunStats, counted};
+use kestrel_ir::event::Event;
+use kestrel_schema::Schema;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::options::{EventSource, RunOptions, StatsFormat};
+use super::report::{say, say_raw};
+use super::{Failure, live, replay};
+
+/// The status of a replay that was interrupted, as shells have it: 128 and SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Runs what the options say.
+pub(super) fn run(options: &RunOptions) -> Result<u8, Failure> {
+    let packs = options.packs.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>();
+    let packs = packs.map_err(Failure::usage)?;
+    let stop = stop_flag().map_err(Failure::failed)?;
+    match &options.source {
+        EventSource::Live => live::run(options, &packs, &stop),
+        EventSource::Files(files) => replay::run(options, &packs, files, &stop),
+        EventSource::Stdin => replay::run_stdin(options, &packs, &stop),
+    }
+}
+
+/// A flag that the first SIGINT or SIGTERM sets. The second one ends the process at once.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("cannot handle signals")?;
+    }
+    Ok(stop)
+}
+
+/// A run under way.
+pub(super) struct Run<'o> {
+    pub(super) options: &'o RunOptions,
+    pub(super) session: Session,
+    pub(super) stats: RunStats,
+    sink: AlertSink,
+    sink_error: Option<SinkError>,
+    recorder: Option<LogWriter<File>>,
+    recording_failed: bool,
+    began: Instant,
+}
+
+impl<'o> Run<'o> {
+    /// Opens the outputs and says what the session warns of.
+    pub(super) fn new(
+        options: &'o RunOptions,
+        packs: &[NamedPack],
+        session: Session,
+        source: &'static str,
+    ) -> Result<Run<'o>, Failure> {
+        for warning in session.warnings() {
+            say(&format!("warning: {warning}"));
+        }
+        let existing = if options.source == EventSource::Live { Existing::Append } else { Existing::Replace };
+        let sink = AlertSink::open(&options.alerts, existing).map_err(Failure::usage)?;
+        let recorder = options.record.as_ref().map(|path| {
+            LogWriter::append_to(path, &log_header(packs))
+                .with_context(|| format!("cannot record to {}", path.display()))
+        });
+        let rules = || packs.iter().flat_map(|pack| &pack.pack.manifest().rules);
+        let stats = RunStats {
+            source,
+            runtime: session.runtime().name(),
+            packs: packs.len(),
+            rules: rules().count(),
+            disabled_rules: rules().filter(|rule| !rule.enabled).count(),
+            ..RunStats::default()
+        };
+        Ok(Run {
+            options,
+            session,
+            stats,
+            sink,
+            sink_error: None,
+            recorder: recorder.transpose().map_err(Failure::usage)?,
+            recording_failed: false,
+            began: Instant::now(),
+        })
+    }
+
+    /// Has the session process an event and hands its alerts on; how many there were.
+    pub(super) fn process(&mut self, event: &Event) -> usize {
+        let Run { session, sink, sink_error, .. } = self;
+        let mut alerts = 0;
+        session.process(event, &mut |alert| {
+            alerts += 1;
+            hand_on(sink, sink_error, alert);
+        });
+        alerts
+    }
+
+    /// What [`Run::process`] does, for callers that drive the session themselves.
+    pub(super) fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut dyn FnMut(&Alert)) -> T) -> T {
+        let Run { session, sink, sink_error, .. } = self;
+        act(session, &mut |alert| hand_on(sink, sink_error, alert))
+    }
+
+    /// Writes an event to the event log, if there is one. `document` is asked for only then.
+    pub(super) fn record(&mut self, event: &Event, document: impl FnOnce() -> Vec<u8>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let Event { timestamp, tiebreaker, ordinal, flags, .. } = *event;
+        let head = RecordHead { timestamp, tiebreaker, ordinal, flags };
+        let written = recorder.append(&head, &document());
+        self.recorded(written);
+    }
+
+    /// Writes out the alerts so far; `false` when that failed and the run must end.
+    pub(super) fn flush_alerts(&mut self) -> bool {
+        if self.sink_error.is_none() {
+            self.sink_error = self.sink.flush().err();
+        }
+        self.sink_error.is_none()
+    }
+
+    /// Writes out the records so far.
+    pub(super) fn flush_record(&mut self) {
+        let flushed = self.recorder.as_mut().map(LogWriter::flush);
+        self.recorded(flushed.unwrap_or(Ok(())));
+    }
+
+    fn recorded(&mut self, written: Result<(), kestrel_engine::klog::LogError>) {
+        if let Err(error) = written
+            && let Some(recorder) = self.recorder.take()
+        {
+            say(&format!("error: recording ends, the run goes on: {error}"));
+            self.recording_failed = true;
+            self.stats.recorded = Some(recorder.written());
+        }
+    }
+
+    /// Whether the alert sink failed, so that going on makes no sense.
+    pub(super) fn broken(&self) -> bool {
+        self.sink_error.is_some()
+    }
+
+    /// Ends the run: writes what waits, says the summary, gives the exit status.
+    pub(super) fn finish(mut self, interrupted: bool) -> Result<u8, Failure> {
+        self.flush_alerts();
+        if let Some(recorder) = self.recorder.take() {
+            let written = recorder.written();
+            match recorder.finish() {
+                Ok(records) => self.stats.recorded = Some(records),
+                Err(error) => {
+                    say(&format!("error: the end of the recording is lost: {error}"));
+                    self.recording_failed = true;
+                    self.stats.recorded = Some(written);
+                }
+            }
+        }
+        self.stats.elapsed = self.began.elapsed();
+        self.stats.session = self.session.counters();
+        self.stats.alerts_written = self.sink.written();
+        self.stats.runtime_error = self.session.runtime_error().map(str::to_owned);
+        if let Some(error) = &self.stats.runtime_error {
+            let failures = counted(self.stats.session.matcher.runtime_failures, "event");
+            say(&format!("warning: the interpreter decided {failures} instead of the runtime: {error}"));
+        }
+        say(&self.stats.summary());
+        match self.options.stats {
+            Some(StatsFormat::Json) => say_raw(&format!("{}\n", self.stats.json())),
+            Some(StatsFormat::Text) => say_raw(&self.stats.text()),
+            None => {}
+        }
+        match self.sink_error {
+            Some(SinkError::ReaderGone) => return Ok(0),
+            Some(error) => return Err(Failure::failed(error)),
+            None => {}
+        }
+        if self.recording_failed {
+            return Ok(1);
+        }
+        Ok(if interrupted { INTERRUPTED } else { 0 })
+    }
+}
+
+/// Gives an alert to the sink, unless that failed before.
+fn hand_on(sink: &mut AlertSink, sink_error: &mut Option<SinkError>, alert: &Alert) {
+    if sink_error.is_none() {
+        *sink_error = sink.write_line(&alert.line).err();
+    }
+}
+
+/// Whether somebody asked the run to end.
+pub(super) fn stopped(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed)
+}
+
+/// Where alerts go, for people.
+pub(super) fn target_name(target: &AlertTarget) -> String {
+    match target {
+        AlertTarget::Stdout => "standard output".to_owned(),
+        AlertTarget::File(path) => path.display().to_string(),
+        AlertTarget::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// The header of a log that this run writes.
+fn log_header(packs: &[NamedPack]) -> LogHeader {
+    LogHeader {
+        schema_hash: Schema::ecs().hash().iter().map(|byte| format!("{byte:02x}")).collect(),
+        engine: concat!("kestrel-engine ", env!("CARGO_PKG_VERSION")).to_owned(),
+        packs: packs.iter().map(NamedPack::content_hash).collect(),
+        host_name: first_line("/proc/sys/kernel/hostname"),
+        host_id: first_line("/etc/machine-id"),
+    }
+}
+
+fn first_line(path: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}

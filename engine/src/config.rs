@@ -1,0 +1,174 @@
+//! The configuration file of `kestrel-engine`: the command line's options as TOML.
+//!
+//! ```toml
+//! pack = ["/etc/kestrel/rules.kpkg"]
+//! alerts = "/var/log/kestrel/alerts.ndjson"
+//! record = "/var/log/kestrel/events.klog"
+//! runtime = "wasm"
+//!
+//! [limits]
+//! max_document = 16777216
+//! max_keys_per_rule = 65536
+//!
+//! [live]
+//! ring_bytes = 4194304
+//! agent_id = "web-1"
+//! ```
+//!
+//! What the command line says wins. Paths are taken from the file's own folder. A key that is not known is an error: a
+//! misspelt one must not look as if it worked.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The largest configuration file in bytes.
+const MAX_SIZE: u64 = 1 << 20;
+
+/// A configuration file. Everything in it may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// As `--pack`.
+    #[serde(default)]
+    pub pack: Vec<PathBuf>,
+    /// As `--runtime`.
+    pub runtime: Option<String>,
+    /// As `--alerts`.
+    pub alerts: Option<String>,
+    /// As `--record`.
+    pub record: Option<PathBuf>,
+    /// As `--stats`.
+    pub stats: Option<String>,
+    /// As `--mode`.
+    pub mode: Option<String>,
+    /// As `--threads`.
+    pub threads: Option<u32>,
+    /// Limits.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// The live source.
+    #[serde(default)]
+    pub live: LiveConfig,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The longest document of an input, in bytes.
+    pub max_document: Option<usize>,
+    /// The most join keys with state, per rule.
+    pub max_keys_per_rule: Option<usize>,
+}
+
+/// `[live]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveConfig {
+    /// Room for records on their way from the kernel, in bytes; a power of two.
+    pub ring_bytes: Option<u32>,
+    /// `agent.id` of the events.
+    pub agent_id: Option<String>,
+}
+
+/// Why a configuration file is refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration {name}: {source}")]
+    Io {
+        /// Its path.
+        name: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// It is far larger than any configuration.
+    #[error("the configuration {name} has more than {MAX_SIZE} bytes")]
+    TooLarge {
+        /// Its path.
+        name: String,
+    },
+    /// It is no TOML, or says something unknown.
+    #[error("the configuration {name} is wrong: {message}")]
+    Wrong {
+        /// Its path.
+        name: String,
+        /// What the parser says, with the place.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something unknown.
+    pub fn open(path: &Path) -> Result<Config, ConfigError> {
+        let name = path.display().to_string();
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_SIZE + 1).read_to_string(&mut text))
+            .map_err(|source| ConfigError::Io { name: name.clone(), source })?;
+        if text.len() as u64 > MAX_SIZE {
+            return Err(ConfigError::TooLarge { name });
+        }
+        let mut config =
+            Config::parse(&text).map_err(|error| ConfigError::Wrong { name, message: error.to_string() })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.pack.iter_mut().chain(&mut config.record).for_each(|path| *path = folder.join(&*path));
+        config.alerts = config.alerts.map(|target| below(folder, &target));
+        Ok(config)
+    }
+
+    /// Reads a configuration from its text; paths stay as they are.
+    ///
+    /// # Errors
+    /// When it is no TOML or says something unknown.
+    pub fn parse(text: &str) -> Result<Config, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
+/// An alert target with its path taken from `folder`.
+fn below(folder: &Path, target: &str) -> String {
+    match target.strip_prefix("unix:") {
+        Some(path) => format!("unix:{}", folder.join(path).display()),
+        None if target == "-" || target.contains(':') => target.to_owned(),
+        None => folder.join(target).display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_is_an_error() {
+        let error = Config::parse("packs = ['a.kpkg']").expect_err("the key is `pack`");
+        assert!(error.to_string().contains("unknown field `packs`"), "{error}");
+    }
+
+    #[test]
+    fn everything_may_be_left_out() {
+        assert_eq!(Config::parse("").expect("an empty configuration"), Config::default());
+    }
+
+    #[test]
+    fn paths_are_taken_from_the_files_folder() {
+        let folder = Path::new("/etc/kestrel");
+        for (target, expected) in [
+            ("-", "-"),
+            ("alerts.ndjson", "/etc/kestrel/alerts.ndjson"),
+            ("/var/log/alerts.ndjson", "/var/log/alerts.ndjson"),
+            ("unix:alerts.sock", "unix:/etc/kestrel/alerts.sock"),
+            ("https://siem.example", "https://siem.example"),
+        ] {
+            assert_eq!(below(folder, target), expected);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What works on this host and why the rest does not: the rows of `kestrel-engine doctor`.
+//!
+//! Every row is tried, none is read from a list. Nothing stays: what is loaded or attached is gone when the row is done.
+
+use serde_json::{Value as Json, json};
+
+use crate::live::{Check, LiveError, LiveOptions, LiveSource, kernel_support};
+
+/// All rows, and whether the engine can run live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The rows, in order.
+    pub checks: Vec<Check>,
+    /// Whether a live source starts.
+    pub live: bool,
+}
+
+/// Tries everything.
+pub fn diagnose() -> Diagnosis {
+    let mut checks = kernel_support();
+    let source = live_source();
+    let live = source.ok;
+    checks.push(source);
+    checks.push(wasm());
+    checks.push(lua());
+    Diagnosis { checks, live }
+}
+
+impl Diagnosis {
+    /// The matrix for people.
+    pub fn text(&self) -> String {
+        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for Check { name, ok, detail } in &self.checks {
+            let mark = if *ok { "ok" } else { "no" };
+            text.push_str(&format!("{mark}  {name:width$}  {detail}\n"));
+        }
+        text.push_str(match self.live {
+            true => "the engine can run live on this host\n",
+            false => "the engine cannot run live here; replays need none of this but a runtime\n",
+        });
+        text
+    }
+
+    /// The matrix for programs.
+    pub fn json(&self) -> Json {
+        let rows = self.checks.iter();
+        let rows: Vec<Json> =
+            rows.map(|check| json!({ "name": check.name, "ok": check.ok, "detail": check.detail })).collect();
+        json!({ "live": self.live, "checks": rows })
+    }
+}
+
+fn live_source() -> Check {
+    match LiveSource::open(LiveOptions::default()) {
+        Ok(_) => row("live source", true, "loads, attaches and detaches".to_owned()),
+        Err(error) => row("live source", false, with_causes(&error)),
+    }
+}
+
+fn wasm() -> Check {
+    // The empty module: magic and version.
+    let module = wasmtime::Module::new(&wasmtime::Engine::default(), b"\0asm\x01\0\0\0");
+    match module {
+        Ok(_) => row("runtime wasm", true, "wasmtime compiles code".to_owned()),
+        Err(error) => row("runtime wasm", false, format!("{error:#}")),
+    }
+}
+
+fn lua() -> Check {
+    let jit = mlua::Lua::new().load("return (jit.status())").eval::<bool>();
+    match jit {
+        Ok(true) => row("runtime lua", true, "LuaJIT compiles code".to_owned()),
+        Ok(false) => row("runtime lua", true, "LuaJIT interprets: its compiler is off here".to_owned()),
+        Err(error) => row("runtime lua", false, error.to_string()),
+    }
+}
+
+fn row(name: &'static str, ok: bool, detail: String) -> Check {
+    Check { name, ok, detail }
+}
+
+fn with_causes(error: &LiveError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! The host engine: sources, runtimes, matching, alerts, replay and control.
+
+pub mod config;
+pub mod doctor;
+pub mod input;
+pub mod klog;
+pub mod live;
+pub mod process_table;
+pub mod query;
+pub mod runtime;
+pub mod session;
+pub mod sinks;
+pub mod stats;

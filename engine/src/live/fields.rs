@@ -1,0 +1,149 @@
+//! The fields of live events, numbered once.
+//!
+//! Goes in: nothing. Comes out: a [`FieldTable`] and the numbers of its fields under Rust names, so that filling an event
+//! looks nothing up. Types come from the built-in schema; a test holds every name to it.
+
+use kestrel_ir::event::{FieldNumber, FieldTable};
+use kestrel_schema::{FieldType, Schema};
+
+/// Declares a struct of field numbers, one member for each name, and how to intern them below a prefix.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $struct:ident { $($member:ident: $name:literal),* $(,)? }) => {
+        $(#[$doc])*
+        pub(super) struct $struct {
+            $(pub(super) $member: FieldNumber,)*
+        }
+
+        impl $struct {
+            fn intern(table: &mut FieldTable, schema: &Schema, prefix: &str) -> Self {
+                $struct { $($member: intern(table, schema, prefix, $name),)* }
+            }
+        }
+    };
+}
+
+fn intern(table: &mut FieldTable, schema: &Schema, prefix: &str, name: &str) -> FieldNumber {
+    let name = format!("{prefix}{name}");
+    // The test below proves that every name is there; the fallback is never taken.
+    let field_type = schema.lookup(&name).map_or(FieldType::Keyword, |field| field.field_type);
+    table.intern(&name, field_type)
+}
+
+numbered!(
+    /// What every event has.
+    EventFields {
+        timestamp: "@timestamp",
+        action: "event.action",
+        category: "event.category",
+        id: "event.id",
+        kind: "event.kind",
+        module: "event.module",
+        sequence: "event.sequence",
+        event_type: "event.type",
+        host_hostname: "host.hostname",
+        host_id: "host.id",
+        host_name: "host.name",
+        os_type: "host.os.type",
+        agent_id: "agent.id",
+        agent_type: "agent.type",
+    }
+);
+
+numbered!(
+    /// What every process of an event has: below `process.`, `process.parent.`, and for each leader.
+    ImageFields {
+        pid: "pid",
+        entity_id: "entity_id",
+        name: "name",
+        executable: "executable",
+        args: "args",
+        args_count: "args_count",
+        command_line: "command_line",
+        working_directory: "working_directory",
+        interactive: "interactive",
+        start: "start",
+    }
+);
+
+numbered!(
+    /// What only the process itself has.
+    ProcessFields {
+        vpid: "process.vpid",
+        tty_major: "process.tty.char_device.major",
+        tty_minor: "process.tty.char_device.minor",
+        ancestry: "process.Ext.ancestry",
+        namespace_mount: "process.Ext.namespace.mount",
+        namespace_network: "process.Ext.namespace.network",
+        namespace_pid: "process.Ext.namespace.pid",
+        cgroup_id: "process.Ext.cgroup.id",
+        user_id: "process.user.id",
+        user_name: "process.user.name",
+        real_user_id: "process.real_user.id",
+        saved_user_id: "process.saved_user.id",
+        group_id: "process.group.id",
+        group_name: "process.group.name",
+        real_group_id: "process.real_group.id",
+        saved_group_id: "process.saved_group.id",
+        event_user_id: "user.id",
+        event_user_name: "user.name",
+        event_real_user_id: "user.Ext.real.id",
+        event_group_id: "group.id",
+        event_group_name: "group.name",
+        event_real_group_id: "group.Ext.real.id",
+        capabilities_effective: "process.thread.capabilities.effective",
+        capabilities_permitted: "process.thread.capabilities.permitted",
+        previous_executable: "process.previous.executable",
+        previous_args: "process.previous.args",
+        exit_code: "process.exit_code",
+        end: "process.end",
+        parent_user_id: "process.parent.user.id",
+        parent_group_id: "process.parent.group.id",
+        entry_type: "process.entry_leader.entry_meta.type",
+    }
+);
+
+/// All fields of live events.
+pub(super) struct Fields {
+    pub(super) table: FieldTable,
+    pub(super) event: EventFields,
+    pub(super) process: ProcessFields,
+    pub(super) own: ImageFields,
+    pub(super) parent: ImageFields,
+    pub(super) session_leader: ImageFields,
+    pub(super) group_leader: ImageFields,
+    pub(super) entry_leader: ImageFields,
+}
+
+impl Fields {
+    pub(super) fn new() -> Self {
+        let schema = Schema::ecs();
+        let mut table = FieldTable::new();
+        Fields {
+            event: EventFields::intern(&mut table, &schema, ""),
+            own: ImageFields::intern(&mut table, &schema, "process."),
+            parent: ImageFields::intern(&mut table, &schema, "process.parent."),
+            session_leader: ImageFields::intern(&mut table, &schema, "process.session_leader."),
+            group_leader: ImageFields::intern(&mut table, &schema, "process.group_leader."),
+            entry_leader: ImageFields::intern(&mut table, &schema, "process.entry_leader."),
+            process: ProcessFields::intern(&mut table, &schema, ""),
+            table,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_in_the_schema() {
+        let schema = Schema::ecs();
+        let unknown: Vec<String> = Fields::new()
+            .table
+            .iter()
+            .filter(|(_, name, _)| schema.lookup(name).is_none())
+            .map(|(_, name, _)| name.to_owned())
+            .collect();
+        assert_eq!(unknown, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,87 @@
+//! The loss ledger: what became of every event the hooks saw.
+//!
+//! `produced = ignored + filtered + dropped + sent` in the kernel; `sent = received + still in the ring`, and
+//! `received = delivered + upkeep + repeated` here. A gap in a CPU's numbers is a loss seen from this side: after
+//! everything is read, `gaps` equals the kernel's `dropped`.
+
+use kestrel_bpf::record::{KernelCounters, Kind};
+
+/// One kind's part of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindLedger {
+    /// The kind.
+    pub kind: Kind,
+    /// What the kernel counted.
+    pub kernel: KernelCounters,
+    /// Records of this kind that were read from the ring and understood.
+    pub received: u64,
+    /// Events given to the sink.
+    pub delivered: u64,
+    /// Events that only kept the process table up to date.
+    pub upkeep: u64,
+    /// Second news of one exit, left out.
+    pub repeated: u64,
+}
+
+/// The whole ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// By kind.
+    pub kinds: [KindLedger; 3],
+    /// Records that could not be understood; 0 unless kernel and user space disagree about the ABI.
+    pub malformed: u64,
+    /// Records missing between two of one CPU.
+    pub gaps: u64,
+    /// Records that came after a later one and got its time.
+    pub late: u64,
+    /// The most nanoseconds by which one was late.
+    pub latest: u64,
+    /// Times the wall clock was found to be set.
+    pub clock_steps: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let kinds = Kind::ALL.map(|kind| KindLedger {
+            kind,
+            kernel: KernelCounters::default(),
+            received: 0,
+            delivered: 0,
+            upkeep: 0,
+            repeated: 0,
+        });
+        Ledger { kinds, malformed: 0, gaps: 0, late: 0, latest: 0, clock_steps: 0 }
+    }
+}
+
+impl Ledger {
+    /// One kind's part.
+    pub fn kind(&self, kind: Kind) -> &KindLedger {
+        let [exec, fork, exit] = &self.kinds;
+        match kind {
+            Kind::Exec => exec,
+            Kind::Fork => fork,
+            Kind::Exit => exit,
+        }
+    }
+
+    pub(super) fn kind_mut(&mut self, kind: Kind) -> &mut KindLedger {
+        let [exec, fork, exit] = &mut self.kinds;
+        match kind {
+            Kind::Exec => exec,
+            Kind::Fork => fork,
+            Kind::Exit => exit,
+        }
+    }
+
+    /// Whether every event is accounted for. `quiet` says that the ring was read to its end and nothing happened since;
+    /// otherwise the kernel may be ahead.
+    pub fn balances(&self, quiet: bool) -> bool {
+        let here = |part: &KindLedger| part.received == part.delivered + part.upkeep + part.repeated;
+        let crossed = |part: &KindLedger| match quiet {
+            true => part.kernel.sent == part.received && part.kernel.balances(),
+            false => part.kernel.sent >= part.received,
+        };
+        self.malformed == 0 && self.kinds.iter().all(|part| here(part) && crossed(part))
+    }
+}

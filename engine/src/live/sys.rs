@@ -1,0 +1,112 @@
+//! The calls that no dependency of the engine offers in safe form: bpf(2) with a raw attribute, for probes; the clock that
+//! the kernel programs stamp records with; and giving memory back.
+
+#![expect(
+    unsafe_code,
+    reason = "bpf(2), clock_gettime(2) and malloc_trim(3) are called directly, each in one small safe function"
+)]
+
+use std::ffi::{c_int, c_long};
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+/// `BPF_MAP_CREATE` of bpf(2).
+pub(super) const MAP_CREATE: c_long = 0;
+/// `BPF_PROG_LOAD` of bpf(2).
+pub(super) const PROG_LOAD: c_long = 5;
+
+#[cfg(target_arch = "x86_64")]
+const SYS_BPF: c_long = 321;
+/// Every newer architecture has the generic number (include/uapi/asm-generic/unistd.h).
+#[cfg(not(target_arch = "x86_64"))]
+const SYS_BPF: c_long = 280;
+
+const CLOCK_BOOTTIME: c_int = 7;
+
+/// `struct timespec` of 64-bit Linux.
+#[repr(C)]
+struct CTimespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+unsafe extern "C" {
+    fn syscall(number: c_long, ...) -> c_long;
+    fn clock_gettime(clock: c_int, time: *mut CTimespec) -> c_int;
+    #[cfg(target_env = "gnu")]
+    fn malloc_trim(keep: usize) -> c_int;
+}
+
+/// The head of `union bpf_attr`, zeroed; long enough for `PROG_LOAD` as of Linux 5.17. The kernel takes a shorter one
+/// than its own for a longer one with zeros.
+#[derive(Clone)]
+#[repr(C, align(8))]
+pub(super) struct BpfAttribute([u8; 128]);
+
+impl BpfAttribute {
+    pub(super) fn new() -> Self {
+        BpfAttribute([0; 128])
+    }
+
+    /// Sets a 32-bit field.
+    pub(super) fn set(&mut self, offset: usize, value: u32) {
+        if let Some(place) = self.0.get_mut(offset..offset + 4) {
+            place.copy_from_slice(&value.to_ne_bytes());
+        }
+    }
+
+    fn set_pointer<T>(&mut self, offset: usize, target: *const T) {
+        if let Some(place) = self.0.get_mut(offset..offset + 8) {
+            place.copy_from_slice(&(target as u64).to_ne_bytes());
+        }
+    }
+}
+
+/// Creates a map from an attribute that holds no pointers.
+pub(super) fn create_map(attribute: &BpfAttribute) -> io::Result<OwnedFd> {
+    bpf(MAP_CREATE, attribute)
+}
+
+/// Loads a program of these instructions; `attribute` says the rest (type, attach type, BTF id) and holds no pointers.
+pub(super) fn load_program(
+    attribute: &BpfAttribute,
+    instructions: &[u64],
+    license: &std::ffi::CStr,
+) -> io::Result<OwnedFd> {
+    let mut attribute = attribute.clone();
+    attribute.set(4, u32::try_from(instructions.len()).unwrap_or(0));
+    attribute.set_pointer(8, instructions.as_ptr());
+    attribute.set_pointer(16, license.as_ptr());
+    bpf(PROG_LOAD, &attribute)
+}
+
+fn bpf(command: c_long, attribute: &BpfAttribute) -> io::Result<OwnedFd> {
+    // SAFETY: the attribute is as long as the size says and outlives the call. The pointers that it may hold were put in
+    // by `load_program` from borrowed slices that outlive it too, with the count of instructions; the kernel only reads.
+    let answer =
+        unsafe { syscall(SYS_BPF, command, std::ptr::from_ref(attribute), size_of::<BpfAttribute>() as c_long) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: for these two commands a non-negative answer is a new descriptor that nobody else owns (bpf(2)).
+    Ok(unsafe { OwnedFd::from_raw_fd(answer as c_int) })
+}
+
+/// `CLOCK_BOOTTIME` in nanoseconds.
+pub(super) fn boot_clock() -> i64 {
+    let mut time = CTimespec { seconds: 0, nanoseconds: 0 };
+    // SAFETY: the pointer is to a live, writable `timespec` of this platform's layout. The clock exists since 2.6.39, so
+    // the call cannot fail; if it did, the time would be 0.
+    unsafe { clock_gettime(CLOCK_BOOTTIME, &raw mut time) };
+    time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanoseconds)
+}
+
+/// Gives freed memory back to the kernel, where the allocator can: reading the kernel's types takes some 15 MB for a
+/// moment, and without this the process stays that large.
+pub(super) fn trim_memory() {
+    // SAFETY: glibc's malloc_trim takes a number, touches only what is free, and may be called from any thread.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        malloc_trim(0)
+    };
+}

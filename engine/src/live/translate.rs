@@ -1,0 +1,361 @@
+//! From a record to an event.
+//!
+//! Goes in: the bytes of one record. Comes out: at most one event for the sink, and an up-to-date process table. One
+//! [`Event`] is filled again and again; names, numbers and constant values are found beforehand.
+
+use std::fmt::Write as _;
+
+use kestrel_bpf::record::{Body, Exec, Exit, Flags, Record, Task, push_lossy};
+use kestrel_ir::event::{Event, EventFlags, FieldTable};
+use kestrel_schema::{EventKind, event_kind_by_id};
+
+use super::clock::Clock;
+use super::fields::Fields;
+use super::host::Host;
+use super::names::Names;
+use super::{KindSet, Ledger, LiveOptions};
+use crate::process_table::bootstrap::Snapshot;
+use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
+
+mod capabilities;
+mod images;
+
+use images::{ImageWriter, push_display, push_some};
+
+/// Turns records into events; see the head of this file.
+pub(super) struct Translator {
+    fields: Fields,
+    table: ProcessTable,
+    kinds: KindSet,
+    capabilities: bool,
+    agent_id: String,
+    host: Host,
+    clock: Clock,
+    users: Names,
+    groups: Names,
+    ledger: Ledger,
+    /// The last number of each CPU.
+    sequences: Vec<u64>,
+    /// The latest time so far, nanoseconds since boot.
+    latest: u64,
+    ordinal: u64,
+    event: Event,
+    /// Where texts are put together.
+    text: String,
+}
+
+impl Translator {
+    pub(super) fn new(options: LiveOptions) -> Self {
+        let host = Host::read();
+        let agent_id = if options.agent_id.is_empty() { host.id.clone() } else { options.agent_id };
+        Translator {
+            fields: Fields::new(),
+            table: ProcessTable::new(options.limits),
+            kinds: options.kinds,
+            capabilities: options.capabilities,
+            agent_id,
+            host,
+            clock: Clock::new(),
+            users: Names::new("/etc/passwd"),
+            groups: Names::new("/etc/group"),
+            ledger: Ledger::default(),
+            sequences: Vec::new(),
+            latest: 0,
+            ordinal: 0,
+            event: Event::new(),
+            text: String::new(),
+        }
+    }
+
+    pub(super) fn load(&mut self, snapshots: Vec<Snapshot>) {
+        self.table.load(snapshots);
+    }
+
+    pub(super) fn set_kinds(&mut self, kinds: KindSet) {
+        self.kinds = kinds;
+    }
+
+    pub(super) fn fields(&self) -> &FieldTable {
+        &self.fields.table
+    }
+
+    pub(super) fn table(&self) -> &ProcessTable {
+        &self.table
+    }
+
+    /// An entity id as it stands in events.
+    #[cfg(test)]
+    pub(super) fn print(&self, id: EntityId) -> String {
+        self.host.boot.print(id).to_string()
+    }
+
+    /// This side of the ledger; the kernel's counters are zero.
+    pub(super) fn ledger(&self) -> Ledger {
+        Ledger { clock_steps: self.clock.steps, ..self.ledger.clone() }
+    }
+
+    /// To be called before a batch of records.
+    pub(super) fn start_batch(&mut self) {
+        self.clock.refresh();
+    }
+
+    /// Takes in one record; whether the sink got an event.
+    pub(super) fn record(&mut self, bytes: &[u8], sink: &mut dyn FnMut(&Event)) -> bool {
+        let Ok(record) = Record::parse(bytes) else {
+            self.ledger.malformed += 1;
+            return false;
+        };
+        let kind = record.header.kind;
+        self.ledger.kind_mut(kind).received += 1;
+        self.note_sequence(&record);
+        let timestamp = self.in_order(record.header.timestamp);
+        if !self.keep_table(&record) {
+            self.ledger.kind_mut(kind).repeated += 1;
+            return false;
+        }
+        if !self.kinds.contains(kind) {
+            self.ledger.kind_mut(kind).upkeep += 1;
+            return false;
+        }
+        self.fill(&record, timestamp);
+        self.ordinal += 1;
+        self.ledger.kind_mut(kind).delivered += 1;
+        sink(&self.event);
+        true
+    }
+
+    fn note_sequence(&mut self, record: &Record<'_>) {
+        let cpu = record.header.cpu as usize;
+        // The kernel's limit is 8,192 CPUs; a number beyond that is not worth memory.
+        if cpu >= self.sequences.len() && cpu < 8_192 {
+            self.sequences.resize(cpu + 1, 0);
+        }
+        if let Some(last) = self.sequences.get_mut(cpu) {
+            let missing = record.header.sequence.saturating_sub(*last).saturating_sub(1);
+            self.ledger.gaps += missing;
+            *last = record.header.sequence.max(*last);
+        }
+    }
+
+    fn in_order(&mut self, timestamp: u64) -> u64 {
+        if timestamp < self.latest {
+            self.ledger.late += 1;
+            self.ledger.latest = self.ledger.latest.max(self.latest - timestamp);
+        }
+        self.latest = self.latest.max(timestamp);
+        self.latest
+    }
+
+    /// Brings the table up to date; `false` for the second news of an exit.
+    fn keep_table(&mut self, record: &Record<'_>) -> bool {
+        let task = &record.task;
+        let mut facts = facts(task);
+        match &record.body {
+            Body::Exec(exec) => {
+                let image = image(exec, task, record.header.flags);
+                self.table.exec(facts, image);
+            }
+            Body::Fork(fork) => {
+                // Who called fork, even if CLONE_PARENT made the child somebody else's: lineage is origin.
+                facts.parent = Some(EntityId::from_start_time(fork.creator_pid, fork.creator_start_time));
+                self.table.fork(facts, &lossy(task.comm()));
+            }
+            Body::Exit(_) => return self.table.exit(facts, &lossy(task.comm())),
+        }
+        true
+    }
+
+    fn fill(&mut self, record: &Record<'_>, timestamp: u64) {
+        self.event.clear();
+        self.event.timestamp = self.clock.calendar(timestamp);
+        self.event.ordinal = self.ordinal;
+        self.event.tiebreaker = i64::try_from(self.ordinal).unwrap_or(i64::MAX);
+        let flags = record.header.flags;
+        if flags.intersects(Flags::ANY_TRUNCATED) {
+            self.event.flags.insert(EventFlags::TRUNCATED);
+        }
+        if flags.intersects(Flags::ANY_UNREADABLE) {
+            self.event.flags.insert(EventFlags::UNREADABLE);
+        }
+        self.fill_event(record, timestamp);
+        self.fill_task(record);
+        let id = facts(&record.task).id;
+        self.fill_lineage(id);
+        match &record.body {
+            Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
+            Body::Exit(exit) => self.fill_end(*exit),
+            _ => {}
+        }
+    }
+
+    fn fill_event(&mut self, record: &Record<'_>, timestamp: u64) {
+        let (event, fields) = (&mut self.event, &self.fields.event);
+        event.push_integer(fields.timestamp, event.timestamp);
+        if let Some(EventKind { category, event_type, action, .. }) = event_kind_by_id(record.header.kind.number()) {
+            category.iter().for_each(|category| event.push_text(fields.category, category));
+            event_type.iter().for_each(|event_type| event.push_text(fields.event_type, event_type));
+            event.push_text(fields.action, action);
+        }
+        event.push_text(fields.kind, "event");
+        event.push_text(fields.module, "kestrel");
+        event.push_integer(fields.sequence, event.tiebreaker);
+        let Record { header, .. } = record;
+        self.text.clear();
+        // Boot, time, CPU and its count: no two records share all four. Writing to a string cannot fail.
+        let _ = write!(self.text, "{:08x}-{timestamp:x}-{:x}-{:x}", self.host.boot.0, header.cpu, header.sequence);
+        event.push_text(fields.id, &self.text);
+        event.push_text(fields.os_type, "linux");
+        event.push_text(fields.host_id, &self.host.id);
+        event.push_text(fields.host_name, &self.host.name);
+        event.push_text(fields.host_hostname, &self.host.name);
+        event.push_text(fields.agent_id, &self.agent_id);
+        event.push_text(fields.agent_type, "kestrel");
+    }
+
+    /// What the record itself says about the process.
+    fn fill_task(&mut self, record: &Record<'_>) {
+        let (event, fields, task) = (&mut self.event, &self.fields.process, &record.task);
+        event.push_integer(fields.vpid, task.namespace_pid.into());
+        if task.tty_major != 0 {
+            event.push_integer(fields.tty_major, task.tty_major.into());
+            event.push_integer(fields.tty_minor, task.tty_minor.into());
+        }
+        for (field, number) in [
+            (fields.namespace_mount, task.mount_namespace.into()),
+            (fields.namespace_network, task.network_namespace.into()),
+            (fields.namespace_pid, task.pid_namespace.into()),
+            (fields.cgroup_id, task.cgroup_id),
+        ] {
+            // 0: the process has given it up, or the kernel has no such thing.
+            if let (1.., Ok(number)) = (number, i64::try_from(number)) {
+                event.push_integer(field, number);
+            }
+        }
+        let text = &mut self.text;
+        let mut push_id = |field, id: u32| push_display(event, text, field, id);
+        push_id(fields.user_id, task.effective_user_id);
+        push_id(fields.event_user_id, task.effective_user_id);
+        push_id(fields.real_user_id, task.user_id);
+        push_id(fields.event_real_user_id, task.user_id);
+        push_id(fields.saved_user_id, task.saved_user_id);
+        push_id(fields.group_id, task.effective_group_id);
+        push_id(fields.event_group_id, task.effective_group_id);
+        push_id(fields.real_group_id, task.user_group_id);
+        push_id(fields.event_real_group_id, task.user_group_id);
+        push_id(fields.saved_group_id, task.saved_group_id);
+        if let Some(name) = self.users.name(task.effective_user_id) {
+            event.push_text(fields.user_name, name);
+            event.push_text(fields.event_user_name, name);
+        }
+        if let Some(name) = self.groups.name(task.effective_group_id) {
+            event.push_text(fields.group_name, name);
+            event.push_text(fields.event_group_name, name);
+        }
+    }
+
+    /// What the table knows: the process's image, its parent, leaders and ancestors.
+    fn fill_lineage(&mut self, id: EntityId) {
+        let Some(process) = self.table.get(id) else { return };
+        let mut writer = ImageWriter {
+            event: &mut self.event,
+            text: &mut self.text,
+            table: &self.table,
+            clock: &self.clock,
+            host: &self.host,
+        };
+        let fields = &self.fields;
+        writer.process(&fields.own, process);
+        if let Some(parent) = process.facts.parent {
+            writer.relative(&fields.parent, parent);
+            if let Some(parent) = self.table.get(parent) {
+                push_display(writer.event, writer.text, fields.process.parent_user_id, parent.facts.users[1]);
+                push_display(writer.event, writer.text, fields.process.parent_group_id, parent.facts.groups[1]);
+            }
+        }
+        for (fields, leader) in [
+            (&fields.session_leader, process.session_leader),
+            (&fields.group_leader, process.group_leader),
+            (&fields.entry_leader, process.entry_leader),
+        ] {
+            if let Some(leader) = leader {
+                writer.relative(fields, leader);
+            }
+        }
+        let entry = process.entry_leader.and_then(|leader| self.table.get(leader));
+        if let Some(kind) = entry.and_then(|leader| leader.entry_kind) {
+            writer.event.push_text(fields.process.entry_type, EntryKind::name(kind));
+        }
+        for ancestor in self.table.ancestry(id) {
+            push_display(writer.event, writer.text, fields.process.ancestry, self.host.boot.print(ancestor));
+        }
+        if let Some(previous) = &process.previous {
+            push_some(writer.event, fields.process.previous_executable, &previous.executable);
+            previous.arguments().for_each(|argument| writer.event.push_text(fields.process.previous_args, argument));
+        }
+    }
+
+    fn fill_capabilities(&mut self, task: &Task) {
+        let fields = &self.fields.process;
+        for (field, set) in [
+            (fields.capabilities_effective, task.capabilities_effective),
+            (fields.capabilities_permitted, task.capabilities_permitted),
+        ] {
+            capabilities::names(set).for_each(|name| self.event.push_text(field, name));
+        }
+    }
+
+    fn fill_end(&mut self, exit: Exit) {
+        // A signal gives the code that a shell would show: there is no field for the signal itself.
+        let code = exit.code().map_or_else(|| exit.signal().map_or(0, |signal| 128 + i64::from(signal)), i64::from);
+        self.event.push_integer(self.fields.process.exit_code, code);
+        self.event.push_integer(self.fields.process.end, self.event.timestamp);
+    }
+}
+
+fn facts(task: &Task) -> Facts {
+    Facts {
+        id: EntityId::from_start_time(task.pid, task.start_time),
+        parent: (task.parent_pid != 0).then(|| EntityId::from_start_time(task.parent_pid, task.parent_start_time)),
+        session: task.session_id,
+        group: task.group_id,
+        namespace_pid: task.namespace_pid,
+        start_time: task.start_time,
+        users: [task.user_id, task.effective_user_id, task.saved_user_id],
+        groups: [task.user_group_id, task.effective_group_id, task.saved_group_id],
+        tty: (task.tty_major, task.tty_minor),
+        kernel_thread: task.kernel_thread,
+    }
+}
+
+fn image(exec: &Exec<'_>, task: &Task, flags: Flags) -> Image {
+    let mut executable = String::new();
+    if exec.executable.as_bytes().is_empty() {
+        // Unreadable: what exec was asked to run is the next best, and the record is flagged.
+        push_lossy(&mut executable, exec.filename);
+    } else {
+        exec.executable.write_to(&mut executable);
+    }
+    let name = match executable.rsplit_once('/') {
+        Some((_, name)) if !name.is_empty() => name.into(),
+        _ => lossy(task.comm()),
+    };
+    let mut working_directory = String::new();
+    exec.directory.write_to(&mut working_directory);
+    Image {
+        name,
+        executable: executable.into(),
+        arguments: lossy(exec.arguments.as_bytes()),
+        argument_count: exec.argument_count,
+        working_directory: working_directory.into(),
+        truncated: flags.intersects(Flags::ANY_TRUNCATED),
+    }
+}
+
+fn lossy(bytes: &[u8]) -> Box<str> {
+    let mut text = String::with_capacity(bytes.len());
+    push_lossy(&mut text, bytes);
+    text.into_boxed_str()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! A query over a file of events, as a hunter or a test runs it: all events first, then their matches in result order.
+//!
+//! In: a compiled IR of one rule, a runtime, the documents. Out: for each match the numbers of its documents. The same
+//! matcher as everywhere does the work; what is special here is that the events are sorted before they are matched.
+
+pub mod typing;
+
+use kestrel_core::key::JoinKey;
+use kestrel_core::matcher::{Match, Matcher, MatcherError, MatcherOptions, apply_pipes};
+use kestrel_core::runtime::Runtime;
+use kestrel_ir::event::{Event, FieldTable};
+use kestrel_ir::event_json::{DecodeError, Decoder};
+use kestrel_ir::frame::FrameBuilder;
+use kestrel_ir::model::Ir;
+use kestrel_schema::Schema;
+
+/// A match of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryMatch {
+    /// The documents of its events by their number in the input; `None` for a missing event.
+    pub documents: Vec<Option<usize>>,
+    /// The timestamps of its events, nanoseconds since 1970.
+    pub timestamps: Vec<Option<i64>>,
+    /// The join key; empty for single events.
+    pub key: JoinKey,
+}
+
+/// What a query found.
+#[derive(Debug, Default)]
+pub struct QueryResult {
+    /// The matches, in the order of their last event.
+    pub matches: Vec<QueryMatch>,
+    /// The documents that are no events, by number, and why.
+    pub invalid: Vec<(usize, DecodeError)>,
+    /// How many events were read.
+    pub events: u64,
+    /// What the runtime said when it failed and the interpreter had to decide instead.
+    pub runtime_error: Option<String>,
+}
+
+/// Runs the first rule of `ir` over `documents`.
+///
+/// # Errors
+/// When the IR cannot be matched.
+pub fn run<D: AsRef<[u8]>>(
+    ir: &Ir,
+    runtime: Box<dyn Runtime>,
+    schema: &Schema,
+    documents: &[D],
+) -> Result<QueryResult, MatcherError> {
+    let mut table = FieldTable::new();
+    FrameBuilder::wanted(&ir.layout, &mut table);
+    let decoder = Decoder::new(&table, schema.event());
+    let mut result = QueryResult::default();
+    let mut event = Event::new();
+    let mut order = Vec::with_capacity(documents.len());
+    for (number, document) in documents.iter().enumerate() {
+        match decoder.decode(document.as_ref(), &mut event) {
+            Ok(()) => order.push((event.timestamp, event.tiebreaker, number)),
+            Err(error) => result.invalid.push((number, error)),
+        }
+    }
+    order.sort_unstable();
+    result.events = order.len() as u64;
+    let options = MatcherOptions { stream_pipes: false, max_keys_per_rule: usize::MAX };
+    let mut matcher = Matcher::new(ir, &table, runtime, options)?;
+    let mut matches: Vec<Match> = Vec::new();
+    for &(_, _, number) in &order {
+        if let Some(document) = documents.get(number)
+            && decoder.decode(document.as_ref(), &mut event).is_ok()
+        {
+            event.ordinal = number as u64;
+            matcher.process(&event, &mut matches);
+        }
+    }
+    matcher.finish(&mut matches);
+    matches.sort_by_key(|found| found.last);
+    if let Some(rule) = ir.rules.first() {
+        apply_pipes(&mut matches, &rule.pipes);
+    }
+    result.matches = matches
+        .into_iter()
+        .map(|found| {
+            let frames = || found.events.iter().map(|event| event.as_ref().and_then(|evidence| evidence.frame()));
+            QueryMatch {
+                documents: frames().map(|frame| frame.map(|frame| frame.ordinal() as usize)).collect(),
+                timestamps: frames().map(|frame| frame.map(|frame| frame.timestamp())).collect(),
+                key: found.key.clone(),
+            }
+        })
+        .collect();
+    result.runtime_error = matcher.runtime_error().map(str::to_owned);
+    Ok(result)
+}

@@ -1,0 +1,351 @@
+//! A run of one or more packs over one stream of events: every pack's matcher sees every event, alerts come out in order.
+//!
+//! In: checked packs, then decoded events, or documents. Out: alerts as lines of JSON, and counters. No files, no clock:
+//! live runs, replays, the C library and tests use the same session.
+//!
+//! ```text
+//! documents ─▶ Replay ─▶ Event ─▶ Session ─┬─ pack 1: Matcher ─▶ AlertMaker ─▶ alerts ─▶ sink
+//! live source ────────────▶ Event ─▶       └─ pack 2: …
+//! ```
+//!
+//! The order of alerts is that of the events; for one event, that of the packs, then that of the matcher. It does not
+//! depend on the runtime.
+
+use kestrel_core::alert::{AlertMaker, AlertRule};
+use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherError, MatcherOptions};
+use kestrel_core::runtime::RuntimeError;
+use kestrel_core::sequence::SequenceCounters;
+use kestrel_ir::event::{Event, FieldTable};
+use kestrel_ir::frame::FrameBuilder;
+use kestrel_ir::model::RuleKind;
+use kestrel_ir::pack::{Manifest, PackError};
+use kestrel_schema::{EventFields, Schema};
+use serde_json::Value as Json;
+use thiserror::Error;
+
+use crate::runtime::{PreparedRuntime, RuntimeKind, RuntimeParts};
+
+mod packs;
+mod replay;
+
+pub use packs::NamedPack;
+pub use replay::{Replay, ReplayCounters, Verdict};
+
+/// How a session runs.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionOptions {
+    /// What evaluates predicates.
+    pub runtime: RuntimeKind,
+    /// Limits of state.
+    pub matcher: MatcherOptions,
+}
+
+impl Default for SessionOptions {
+    /// Wasm, and the matcher's own limits.
+    fn default() -> Self {
+        SessionOptions { runtime: RuntimeKind::Wasm, matcher: MatcherOptions::default() }
+    }
+}
+
+/// Why packs cannot be run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// No pack was given.
+    #[error("there is no pack to run")]
+    NoPack,
+    /// A pack's file cannot be read.
+    #[error("cannot read pack {name}: {source}")]
+    Io {
+        /// The pack's name.
+        name: String,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// A pack is broken, of another version, or does not fit the schema.
+    #[error("pack {name} is refused: {source}")]
+    Pack {
+        /// The pack's name.
+        name: String,
+        /// What is wrong with it.
+        source: PackError,
+    },
+    /// Two packs cannot run over the same events.
+    #[error("packs {first} and {second} cannot run together: {reason}")]
+    Disagree {
+        /// The one pack's name.
+        first: String,
+        /// The other's.
+        second: String,
+        /// About what they disagree.
+        reason: String,
+    },
+    /// The runtime does not take a pack's code.
+    #[error("pack {name} cannot run: {source}")]
+    Runtime {
+        /// The pack's name.
+        name: String,
+        /// What the runtime says.
+        source: RuntimeError,
+    },
+    /// The matcher does not take a pack's rules.
+    #[error("pack {name} cannot run: {source}")]
+    Matcher {
+        /// The pack's name.
+        name: String,
+        /// What the matcher says.
+        source: MatcherError,
+    },
+}
+
+/// One alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// The number of its pack in the order given.
+    pub pack: usize,
+    /// The number of its rule in the pack.
+    pub rule: usize,
+    /// The alert as one line of JSON, without its line end.
+    pub line: String,
+}
+
+/// What a session did, over all packs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    /// Events that every pack's matcher was given.
+    pub events: u64,
+    /// Alerts told.
+    pub alerts: u64,
+    /// Matches of rules that are switched off, which are no alerts.
+    pub disabled_matches: u64,
+    /// The matchers' counters, added up. Each matcher counts every event.
+    pub matcher: MatcherCounters,
+    /// The sequence machines' counters, added up.
+    pub sequences: SequenceCounters,
+    /// Join keys that have state now.
+    pub live_keys: u64,
+}
+
+/// Packs whose code is compiled. Compiling is what takes time, so a live run does it before its source is open.
+pub struct PreparedPacks<'p> {
+    packs: &'p [NamedPack],
+    runtimes: Vec<PreparedRuntime>,
+    options: SessionOptions,
+}
+
+impl PreparedPacks<'_> {
+    /// Compiles the code of these packs for a runtime.
+    ///
+    /// # Errors
+    /// When the runtime does not take a pack's code.
+    pub fn new(packs: &[NamedPack], options: SessionOptions) -> Result<PreparedPacks<'_>, SessionError> {
+        let prepare = |NamedPack { name, pack }: &NamedPack| {
+            let parts = RuntimeParts { ir: pack.ir(), wasm: pack.module(), lua: pack.predicates() };
+            PreparedRuntime::new(options.runtime, &parts)
+                .map_err(|source| SessionError::Runtime { name: name.clone(), source })
+        };
+        let runtimes: Result<Vec<PreparedRuntime>, SessionError> = packs.iter().map(prepare).collect();
+        Ok(PreparedPacks { packs, runtimes: runtimes?, options })
+    }
+}
+
+/// Packs that run together.
+pub struct Session {
+    packs: Vec<RunningPack>,
+    table: FieldTable,
+    fields: EventFields,
+    runtime: RuntimeKind,
+    matches: Vec<Match>,
+    events: u64,
+    alerts: u64,
+    disabled_matches: u64,
+    warnings: Vec<String>,
+}
+
+struct RunningPack {
+    matcher: Matcher,
+    maker: AlertMaker,
+    enabled: Vec<bool>,
+}
+
+impl Session {
+    /// A session over documents: its table has the fields that the packs ask for, with the packs' types.
+    ///
+    /// # Errors
+    /// When a pack cannot run, or two cannot run together.
+    pub fn over_documents(packs: &[NamedPack], options: SessionOptions) -> Result<Session, SessionError> {
+        let fields = packs::agreed_event_fields(packs)?;
+        packs::check_types_agree(packs)?;
+        let mut table = FieldTable::new();
+        for pack in packs {
+            FrameBuilder::wanted(&pack.pack.ir().layout, &mut table);
+        }
+        Session::new(&PreparedPacks::new(packs, options)?, table, fields)
+    }
+
+    /// A session over the events of a source whose fields follow the built-in schema.
+    ///
+    /// # Errors
+    /// As [`Session::over_documents`], and when a pack's fields mean something else under that schema.
+    pub fn over_source(packs: &PreparedPacks<'_>, table: &FieldTable) -> Result<Session, SessionError> {
+        let (fields, schema) = (packs::agreed_event_fields(packs.packs)?, Schema::ecs());
+        for NamedPack { name, pack } in packs.packs {
+            pack.check_schema(&schema).map_err(|source| SessionError::Pack { name: name.clone(), source })?;
+        }
+        Session::new(packs, table.clone(), fields)
+    }
+
+    fn new(packs: &PreparedPacks<'_>, table: FieldTable, fields: EventFields) -> Result<Session, SessionError> {
+        let runtimes = packs.packs.iter().zip(&packs.runtimes);
+        let running: Result<Vec<RunningPack>, SessionError> =
+            runtimes.map(|(pack, runtime)| RunningPack::new(pack, runtime, &table, packs.options)).collect();
+        Ok(Session {
+            packs: running?,
+            table,
+            fields,
+            runtime: packs.options.runtime,
+            matches: Vec::new(),
+            events: 0,
+            alerts: 0,
+            disabled_matches: 0,
+            warnings: packs::rules_in_many(packs.packs),
+        })
+    }
+
+    /// What whoever runs these packs should know: rules that are there twice.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The names and types of the fields that events of this session have.
+    pub fn table(&self) -> &FieldTable {
+        &self.table
+    }
+
+    /// Which fields hold the time and the order of events, as all packs say.
+    pub fn event_fields(&self) -> &EventFields {
+        &self.fields
+    }
+
+    /// What evaluates predicates.
+    pub fn runtime(&self) -> RuntimeKind {
+        self.runtime
+    }
+
+    /// Takes the next event and gives its alerts to `sink`. The event's ordinal must be greater than the last one's.
+    pub fn process(&mut self, event: &Event, sink: &mut dyn FnMut(&Alert)) {
+        self.events += 1;
+        for (number, pack) in self.packs.iter_mut().enumerate() {
+            pack.matcher.process(event, &mut self.matches);
+            if !self.matches.is_empty() {
+                let (told, silent) = pack.tell(number, &mut self.matches, sink);
+                self.alerts += told;
+                self.disabled_matches += silent;
+            }
+        }
+    }
+
+    /// The end of the events: gives the alerts that waited for more time to pass.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(&Alert)) {
+        for (number, pack) in self.packs.iter_mut().enumerate() {
+            pack.matcher.finish(&mut self.matches);
+            let (told, silent) = pack.tell(number, &mut self.matches, sink);
+            self.alerts += told;
+            self.disabled_matches += silent;
+        }
+    }
+
+    /// What the session did so far.
+    pub fn counters(&self) -> SessionCounters {
+        let mut counters = SessionCounters {
+            events: self.events,
+            alerts: self.alerts,
+            disabled_matches: self.disabled_matches,
+            ..SessionCounters::default()
+        };
+        for pack in &self.packs {
+            let matcher = pack.matcher.counters();
+            let sum = &mut counters.matcher;
+            sum.events += matcher.events;
+            sum.dispatched += matcher.dispatched;
+            sum.candidates += matcher.candidates;
+            sum.hits += matcher.hits;
+            sum.matches += matcher.matches;
+            sum.late += matcher.late;
+            sum.runtime_failures += matcher.runtime_failures;
+            let (sequences, live_keys) = pack.matcher.sequence_counters();
+            let sum = &mut counters.sequences;
+            sum.started += sequences.started;
+            sum.completed += sequences.completed;
+            sum.overwritten += sequences.overwritten;
+            sum.expired += sequences.expired;
+            sum.ended_by_until += sequences.ended_by_until;
+            sum.discarded_by_missing += sequences.discarded_by_missing;
+            sum.evicted += sequences.evicted;
+            sum.keys_cut += sequences.keys_cut;
+            counters.live_keys += live_keys as u64;
+        }
+        counters
+    }
+
+    /// What the runtime said when it failed first, if it did. The interpreter then decided in its place.
+    pub fn runtime_error(&self) -> Option<&str> {
+        self.packs.iter().find_map(|pack| pack.matcher.runtime_error())
+    }
+}
+
+impl RunningPack {
+    fn new(
+        named: &NamedPack,
+        runtime: &PreparedRuntime,
+        table: &FieldTable,
+        options: SessionOptions,
+    ) -> Result<RunningPack, SessionError> {
+        let NamedPack { name, pack } = named;
+        let runtime =
+            runtime.instantiate().map_err(|source| SessionError::Runtime { name: name.clone(), source })?;
+        let matcher = Matcher::new(pack.ir(), table, runtime, options.matcher)
+            .map_err(|source| SessionError::Matcher { name: name.clone(), source })?;
+        let schema = packs::schema_of(pack);
+        let rules = alert_rules(pack.manifest(), pack.ir().rules.iter().map(|rule| &rule.kind));
+        let maker = AlertMaker::new(&pack.ir().layout, &schema, rules, &named.content_hash());
+        let enabled = pack.manifest().rules.iter().map(|rule| rule.enabled).collect();
+        Ok(RunningPack { matcher, maker, enabled })
+    }
+
+    /// Makes alerts of the matches; how many, and how many were of rules that are switched off.
+    fn tell(&self, pack: usize, matches: &mut Vec<Match>, sink: &mut dyn FnMut(&Alert)) -> (u64, u64) {
+        let (mut told, mut silent) = (0, 0);
+        for found in matches.drain(..) {
+            let rule = found.rule.index();
+            if self.enabled.get(rule) == Some(&false) {
+                silent += 1;
+                continue;
+            }
+            told += 1;
+            sink(&Alert { pack, rule, line: self.maker.line(&found) });
+        }
+        (told, silent)
+    }
+}
+
+/// What alerts say of the rules of a pack.
+fn alert_rules<'k>(manifest: &Manifest, kinds: impl Iterator<Item = &'k RuleKind>) -> Vec<AlertRule> {
+    manifest
+        .rules
+        .iter()
+        .zip(kinds)
+        .map(|(rule, kind)| AlertRule {
+            id: rule.id.clone(),
+            name: rule.name.clone(),
+            severity: rule.severity.clone(),
+            risk_score: rule.risk_score.map(u64::from),
+            threat: rule.threat.iter().map(packs::threat_json).collect::<Vec<Json>>(),
+            kind: match kind {
+                RuleKind::Event { .. } => "event",
+                RuleKind::Sequence(_) => "sequence",
+                RuleKind::Sample { .. } => "sample",
+            },
+        })
+        .collect()
+}

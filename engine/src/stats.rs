@@ -1,0 +1,254 @@
+//! What a run did, for people and for programs: counters, the loss ledger, one summary line.
+//!
+//! In: what the session, the input and the live source counted. Out: text and JSON. The keys of the JSON are part of the
+//! contract: they are added to, never renamed. Time is told here and nowhere else; alerts know none but the events'.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::live::Ledger;
+use crate::session::SessionCounters;
+
+/// What became of everything that a source produced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LossLedger {
+    /// Events that the source saw; in a replay, documents.
+    pub produced: u64,
+    /// Events left out on purpose: no rule wants them.
+    pub filtered: u64,
+    /// Events lost: there was no room for them, or they could not be read.
+    pub dropped: u64,
+    /// Events that the source produced and nobody had read when the run ended.
+    pub waiting: u64,
+    /// Events that the rules were asked about.
+    pub matched: u64,
+}
+
+impl LossLedger {
+    /// The ledger of a replay.
+    pub fn of_replay(events: u64, invalid: u64) -> LossLedger {
+        LossLedger { produced: events + invalid, dropped: invalid, matched: events, ..LossLedger::default() }
+    }
+
+    /// The ledger of a live run. `matched` is what the session counted, not what the source says it gave.
+    pub fn of_live(ledger: &Ledger, matched: u64) -> LossLedger {
+        let mut sum = LossLedger { matched, dropped: ledger.malformed, ..LossLedger::default() };
+        let (mut sent, mut received) = (0u64, ledger.malformed);
+        for part in &ledger.kinds {
+            sum.produced += part.kernel.produced;
+            sum.filtered += part.kernel.ignored + part.kernel.filtered + part.upkeep + part.repeated;
+            sum.dropped += part.kernel.dropped;
+            sent += part.kernel.sent;
+            received += part.received;
+        }
+        sum.waiting = sent.saturating_sub(received);
+        sum
+    }
+
+    /// Whether every event is accounted for.
+    pub fn balances(&self) -> bool {
+        self.produced == self.filtered + self.dropped + self.waiting + self.matched
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default)]
+pub struct RunStats {
+    /// `replay`, `stdin` or `live`.
+    pub source: &'static str,
+    /// The runtime's name.
+    pub runtime: &'static str,
+    /// How many packs ran.
+    pub packs: usize,
+    /// How many rules they have.
+    pub rules: usize,
+    /// How many of these are switched off.
+    pub disabled_rules: usize,
+    /// What the session counted.
+    pub session: SessionCounters,
+    /// What the runtime said when it failed first.
+    pub runtime_error: Option<String>,
+    /// Alerts that the sink took.
+    pub alerts_written: u64,
+    /// Documents that were no events.
+    pub invalid: u64,
+    /// Parts of the input that could not be read: torn ends, damaged blocks.
+    pub damaged: u64,
+    /// Records written to the event log, when there is one.
+    pub recorded: Option<u64>,
+    /// What became of every event.
+    pub ledger: LossLedger,
+    /// The same from a live source, kind by kind.
+    pub live: Option<Ledger>,
+    /// How long the run took.
+    pub elapsed: Duration,
+}
+
+impl RunStats {
+    /// One line about all of it.
+    pub fn summary(&self) -> String {
+        let session = &self.session;
+        let mut line = format!(
+            "{}, {} invalid, {}, {} of {}, runtime {}, {:.3} s, {} events/s",
+            counted(session.events, "event"),
+            self.invalid,
+            counted(session.alerts, "alert"),
+            counted(self.rules as u64, "rule"),
+            counted(self.packs as u64, "pack"),
+            self.runtime,
+            self.elapsed.as_secs_f64(),
+            self.events_per_second(),
+        );
+        if self.damaged > 0 {
+            add(&mut line, format_args!(", {} could not be read", counted(self.damaged, "part")));
+        }
+        if let Some(recorded) = self.recorded {
+            add(&mut line, format_args!(", {recorded} recorded"));
+        }
+        if self.live.is_some() {
+            let ledger = &self.ledger;
+            add(
+                &mut line,
+                format_args!(
+                    "; ledger: {} produced = {} filtered + {} dropped + {} matched",
+                    ledger.produced, ledger.filtered, ledger.dropped, ledger.matched
+                ),
+            );
+            if ledger.waiting > 0 {
+                add(&mut line, format_args!(" + {} not yet read", ledger.waiting));
+            }
+            if !ledger.balances() {
+                line.push_str(" (does not balance)");
+            }
+        }
+        line
+    }
+
+    /// The counters for people, a line each.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        lines(&mut text, "", &self.json());
+        text
+    }
+
+    /// The counters for programs.
+    pub fn json(&self) -> Json {
+        let SessionCounters { events, alerts, disabled_matches, matcher, sequences, live_keys } = &self.session;
+        let mut stats = json!({
+            "source": self.source,
+            "runtime": self.runtime,
+            "packs": self.packs,
+            "rules": self.rules,
+            "disabled_rules": self.disabled_rules,
+            "events": events,
+            "invalid": self.invalid,
+            "damaged": self.damaged,
+            "alerts": alerts,
+            "alerts_written": self.alerts_written,
+            "matches_of_disabled_rules": disabled_matches,
+            "elapsed_seconds": self.elapsed.as_secs_f64(),
+            "events_per_second": self.events_per_second(),
+            "ledger": {
+                "produced": self.ledger.produced,
+                "filtered": self.ledger.filtered,
+                "dropped": self.ledger.dropped,
+                "waiting": self.ledger.waiting,
+                "matched": self.ledger.matched,
+                "balanced": self.ledger.balances(),
+            },
+            "matcher": {
+                "events": matcher.events,
+                "dispatched": matcher.dispatched,
+                "candidates": matcher.candidates,
+                "hits": matcher.hits,
+                "matches": matcher.matches,
+                "late": matcher.late,
+                "runtime_failures": matcher.runtime_failures,
+            },
+            "sequences": {
+                "started": sequences.started,
+                "completed": sequences.completed,
+                "overwritten": sequences.overwritten,
+                "expired": sequences.expired,
+                "ended_by_until": sequences.ended_by_until,
+                "discarded_by_missing": sequences.discarded_by_missing,
+                "evicted": sequences.evicted,
+                "keys_cut": sequences.keys_cut,
+                "live_keys": live_keys,
+            },
+        });
+        if let Some(stats) = stats.as_object_mut() {
+            if let Some(recorded) = self.recorded {
+                stats.insert("recorded".to_owned(), recorded.into());
+            }
+            if let Some(error) = &self.runtime_error {
+                stats.insert("runtime_error".to_owned(), error.as_str().into());
+            }
+            if let Some(ledger) = &self.live {
+                stats.insert("live".to_owned(), live_json(ledger));
+            }
+        }
+        stats
+    }
+
+    fn events_per_second(&self) -> u64 {
+        let seconds = self.elapsed.as_secs_f64();
+        // A run too short to be timed has no rate.
+        if seconds > 0.0 { (self.session.events as f64 / seconds) as u64 } else { 0 }
+    }
+}
+
+fn live_json(ledger: &Ledger) -> Json {
+    let mut kinds = Map::new();
+    for part in &ledger.kinds {
+        let kernel = &part.kernel;
+        let json = json!({
+            "produced": kernel.produced,
+            "ignored": kernel.ignored,
+            "filtered": kernel.filtered,
+            "dropped": kernel.dropped,
+            "sent": kernel.sent,
+            "received": part.received,
+            "delivered": part.delivered,
+            "upkeep": part.upkeep,
+            "repeated": part.repeated,
+            "arguments_truncated": kernel.arguments_truncated,
+            "read_failed": kernel.read_failed,
+        });
+        kinds.insert(part.kind.name().to_owned(), json);
+    }
+    json!({
+        "kinds": kinds,
+        "malformed": ledger.malformed,
+        "gaps": ledger.gaps,
+        "late": ledger.late,
+        "latest_nanoseconds": ledger.latest,
+        "clock_steps": ledger.clock_steps,
+    })
+}
+
+/// A number with its noun.
+pub fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+fn add(line: &mut String, what: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = line.write_fmt(what);
+}
+
+fn lines(text: &mut String, prefix: &str, json: &Json) {
+    let Some(object) = json.as_object() else { return };
+    for (key, value) in object {
+        match value {
+            Json::Object(_) => lines(text, &format!("{prefix}{key}."), value),
+            Json::String(value) => add(text, format_args!("{prefix}{key}: {value}\n")),
+            _ => add(text, format_args!("{prefix}{key}: {value}\n")),
+        }
+    }
+}

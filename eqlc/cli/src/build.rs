@@ -1,0 +1,133 @@
+//! `eqlc build` and `eqlc check`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use eqlc::compile::{Compilation, CompileOptions, PackOptions, build_pack, compile_rules};
+use eqlc::diagnostics::Severity;
+use eqlc::rules::{RuleSet, files, load_all};
+use kestrel_ir::pack::PackFile;
+
+use crate::report::{MessageFormat, count, report};
+use crate::{DialectArgument, Outcome, SchemaArgument};
+
+/// `eqlc build`.
+#[derive(Debug, Args)]
+pub struct BuildArguments {
+    /// Rule files, and folders that are searched for `.eql` and `.toml` files.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// The pack to write.
+    #[arg(short, long, value_name = "PACK")]
+    output: PathBuf,
+    /// Leaves out the rules that have errors, lists them, and builds the rest.
+    #[arg(long)]
+    keep_going: bool,
+    #[command(flatten)]
+    dialect: DialectArgument,
+    #[command(flatten)]
+    schema: SchemaArgument,
+}
+
+/// `eqlc check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Rule files, and folders that are searched for `.eql` and `.toml` files.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    dialect: DialectArgument,
+    #[command(flatten)]
+    schema: SchemaArgument,
+}
+
+/// Rules that were read and compiled, with everything wrong reported.
+struct Checked {
+    set: RuleSet,
+    compilation: Compilation,
+    options: CompileOptions,
+    /// The path of each rule that was left out, with its first error.
+    failed: Vec<(String, String)>,
+    warnings: usize,
+}
+
+fn compile(
+    paths: &[PathBuf],
+    dialect: &DialectArgument,
+    schema: &SchemaArgument,
+    format: MessageFormat,
+) -> anyhow::Result<Checked> {
+    let options = CompileOptions { schema: schema.load()?, dialect: dialect.dialect() };
+    let mut set = load_all(files::read(paths)?);
+    let compilation = compile_rules(std::mem::take(&mut set.rules), &options);
+    let (mut failed, mut warnings) = (Vec::new(), 0);
+    let around = set.reported.iter().map(|(source, diagnostics)| (&**source, &diagnostics[..]));
+    for (source, diagnostics) in around.chain(compilation.reports()) {
+        report(format, source, diagnostics);
+        warnings += count(diagnostics).1;
+        if let Some(first) = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
+            failed.push((source.name().to_owned(), format!("{}: {}", first.code, first.message)));
+        }
+    }
+    Ok(Checked { set, compilation, options, failed, warnings })
+}
+
+/// Builds the pack.
+pub fn build(arguments: &BuildArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
+    let checked = compile(&arguments.paths, &arguments.dialect, &arguments.schema, format)?;
+    let (built, skipped, failed) = (checked.compilation.built.len(), checked.set.skipped.len(), checked.failed.len());
+    if failed > 0 {
+        eprintln!("{} that failed:", plural(failed, "rule"));
+        checked.failed.iter().for_each(|(path, reason)| eprintln!("  {path}: {reason}"));
+        if !arguments.keep_going {
+            eprintln!("no pack was written; `--keep-going` leaves these rules out and builds the rest");
+            return Ok(Outcome::Found);
+        }
+    }
+    if built == 0 {
+        eprintln!("no pack was written: there is no EQL rule to build ({skipped} skipped, {failed} failed)");
+        return Ok(Outcome::Found);
+    }
+    let pack = build_pack(&checked.compilation, &checked.options.schema, pack_options(arguments, &checked)?).context("cannot build the pack")?;
+    let bytes = pack.bytes();
+    std::fs::write(&arguments.output, bytes).with_context(|| format!("cannot write `{}`", arguments.output.display()))?;
+    let hash: String = pack.content_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("built {built}, skipped {skipped} (not EQL), failed {failed}, {} bytes, sha256 {hash}", bytes.len());
+    Ok(Outcome::Done)
+}
+
+/// The pack is called like its file; the tests that its rules name travel in it.
+fn pack_options(arguments: &BuildArguments, checked: &Checked) -> anyhow::Result<PackOptions> {
+    let name = arguments.output.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut tests: Vec<PackFile> = Vec::new();
+    for rule in &checked.compilation.built {
+        let folder = Path::new(&rule.source.path).parent().unwrap_or(Path::new("."));
+        for test in &rule.source.tests {
+            let path = folder.join(test);
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read `{}`, a test of rule `{}`", path.display(), rule.source.id))?;
+            if !tests.iter().any(|known| known.path == *test) {
+                tests.push(PackFile { path: test.clone(), text });
+            }
+        }
+    }
+    Ok(PackOptions { name, tests, ..PackOptions::default() })
+}
+
+/// Checks without building.
+pub fn check(arguments: &CheckArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
+    let checked = compile(&arguments.paths, &arguments.dialect, &arguments.schema, format)?;
+    let failed = checked.failed.len();
+    println!(
+        "checked {}, skipped {} (not EQL), failed {failed}, {}",
+        plural(checked.compilation.built.len() + failed, "rule"),
+        checked.set.skipped.len(),
+        plural(checked.warnings, "warning"),
+    );
+    Ok(if failed > 0 { Outcome::Found } else { Outcome::Done })
+}
+
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,152 @@
+//! The `eqlc` command: reads arguments, calls the library, prints what came of it.
+//!
+//! Results go to standard output, diagnostics to standard error. Exit status: 0 done; 1 the rules have errors, a test
+//! failed or a check found something; 2 usage, or a file that cannot be read or written.
+
+mod build;
+mod inspect;
+mod report;
+mod run;
+mod show;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use eqlc::syntax::Dialect;
+use kestrel_schema::Schema;
+
+use report::MessageFormat;
+
+/// Compiles EQL rules to packs, checks, runs, tests and explains them.
+#[derive(Debug, Parser)]
+#[command(name = "eqlc", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// How diagnostics are written on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = MessageFormat::Human)]
+    message_format: MessageFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Builds all rules below the paths into one pack.
+    Build(build::BuildArguments),
+    /// Reports every mistake of the rules below the paths; writes nothing.
+    Check(build::CheckArguments),
+    /// Runs a query over files of events.
+    Run(run::RunArguments),
+    /// Runs the rules' tests.
+    Test(test::TestArguments),
+    /// Prints a rule as one stage of the compiler has it.
+    Show(show::ShowArguments),
+    /// Explains an error code.
+    ExplainError {
+        /// The code, such as E0201.
+        code: String,
+    },
+    /// Lists the fields of the schema.
+    Fields {
+        /// Only those whose name holds this text, or matches it as a wildcard pattern.
+        pattern: Option<String>,
+        #[command(flatten)]
+        schema: SchemaArgument,
+    },
+    /// Prints what a pack holds.
+    Inspect(inspect::InspectArguments),
+}
+
+/// `--schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgument {
+    /// A schema file; the built-in schema is ECS with Elastic Defend's host fields.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+}
+
+impl SchemaArgument {
+    /// Reads the schema.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has mistakes, which are all told.
+    pub fn load(&self) -> anyhow::Result<Schema> {
+        let Some(path) = &self.schema else { return Ok(Schema::ecs()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| anyhow::anyhow!("cannot read the schema file `{}`: {error}", path.display()))?;
+        Schema::from_toml(&text).map_err(|error| anyhow::anyhow!("the schema file `{}`: {error}", path.display()))
+    }
+}
+
+/// `--dialect`.
+#[derive(Debug, Args)]
+pub struct DialectArgument {
+    /// The dialect of all rules. Left out, a rule's own word decides, then the form of its file (behaviour rules are in
+    /// `endpoint`), then `elastic`.
+    #[arg(long, value_enum)]
+    dialect: Option<DialectWord>,
+}
+
+impl DialectArgument {
+    /// The dialect that was asked for.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect.map(|word| match word {
+            DialectWord::Elastic => Dialect::Elastic,
+            DialectWord::Endpoint => Dialect::Endpoint,
+            DialectWord::Classic => Dialect::Classic,
+        })
+    }
+}
+
+/// The dialects as words.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DialectWord {
+    /// What Elasticsearch accepts.
+    Elastic,
+    /// What host behaviour rules use: a superset.
+    Endpoint,
+    /// The old pipes besides.
+    Classic,
+}
+
+/// What a command ends with when nothing went wrong outside the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Status 0.
+    Done,
+    /// Status 1: the rules have errors, a test failed, a check found something.
+    Found,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let format = arguments.message_format;
+    let result = match arguments.command {
+        Command::Build(arguments) => build::build(&arguments, format),
+        Command::Check(arguments) => build::check(&arguments, format),
+        Command::Run(arguments) => run::run(&arguments, format),
+        Command::Test(arguments) => test::test(&arguments, format),
+        Command::Show(arguments) => show::show(&arguments, format),
+        Command::ExplainError { code } => show::explain_error(&code),
+        Command::Fields { pattern, schema } => show::fields(pattern.as_deref(), &schema),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        // A reader that has seen enough (`eqlc fields | head`) is no failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("eqlc: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,232 @@
+//! `eqlc run`: a query over files of events.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use eqlc::compile::{compile_query, lua_source, wasm_module};
+use eqlc::diagnostics::SourceFile;
+use eqlc::rules::{Loaded, load_file};
+use eqlc::syntax::Dialect;
+use kestrel_engine::query::{self, QueryMatch, QueryResult, typing::define_from_data};
+use kestrel_engine::runtime::{RuntimeKind, RuntimeParts, create};
+use kestrel_ir::model::Ir;
+use kestrel_ir::time::format_rfc3339;
+use kestrel_schema::Schema;
+use serde_json::{Value as Json, json};
+
+use crate::report::{MessageFormat, report};
+use crate::{DialectArgument, Outcome, SchemaArgument};
+
+/// `eqlc run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The query; left out with `--rule`.
+    #[arg(required_unless_present = "rule", conflicts_with = "rule")]
+    query: Option<String>,
+    /// A rule file whose query is run.
+    #[arg(long, value_name = "FILE")]
+    rule: Option<PathBuf>,
+    /// Files of events: NDJSON, a JSON array, `.zst` or `.gz` of either, or `.klog`.
+    #[arg(long, required = true, num_args = 1, value_name = "FILE")]
+    events: Vec<PathBuf>,
+    /// What evaluates the predicates.
+    #[arg(long, default_value = "interp", value_name = "interp|wasm|lua")]
+    runtime: RuntimeKind,
+    /// How matches are printed.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    dialect: DialectArgument,
+    #[command(flatten)]
+    schema: SchemaArgument,
+}
+
+/// How matches are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table for people.
+    Table,
+    /// One JSON object a match.
+    Json,
+    /// Their number.
+    Count,
+}
+
+/// Runs the query.
+pub fn run(arguments: &RunArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
+    let mut schema = arguments.schema.load()?;
+    let mut documents = Vec::new();
+    for path in &arguments.events {
+        read_documents(path, &mut documents)?;
+    }
+    if schema.dynamic() {
+        define_from_data(&mut schema, &documents);
+    }
+    let Some(ir) = compile(arguments, &schema, format)? else { return Ok(Outcome::Found) };
+    let result = evaluate(&ir, arguments.runtime, &schema, &documents)?;
+    for (number, error) in result.invalid.iter().take(10) {
+        eprintln!("event {number} is left out: {error}");
+    }
+    if result.invalid.len() > 10 {
+        eprintln!("{} more events are left out", result.invalid.len() - 10);
+    }
+    print(arguments.output, &schema, &documents, &result)?;
+    Ok(Outcome::Done)
+}
+
+/// Appends the documents of a file.
+pub fn read_documents(path: &Path, documents: &mut Vec<Vec<u8>>) -> anyhow::Result<()> {
+    let mut reader = kestrel_engine::input::open(path)?;
+    while let Some(document) = reader.next_document()? {
+        documents.push(document.bytes.to_vec());
+    }
+    for warning in reader.warnings() {
+        eprintln!("{}: {warning}", path.display());
+    }
+    Ok(())
+}
+
+/// Runs an IR's first rule with code compiled on the spot.
+pub fn evaluate(ir: &Ir, kind: RuntimeKind, schema: &Schema, documents: &[Vec<u8>]) -> anyhow::Result<QueryResult> {
+    let wasm = match kind {
+        RuntimeKind::Wasm => Some(wasm_module(ir)?),
+        _ => None,
+    };
+    let lua = match kind {
+        RuntimeKind::Lua => Some(lua_source(ir)?),
+        _ => None,
+    };
+    let runtime = create(kind, &RuntimeParts { ir, wasm: wasm.as_deref(), lua: lua.as_deref() })?;
+    let result = query::run(ir, runtime, schema, documents)?;
+    if let Some(error) = &result.runtime_error {
+        bail!("the {} runtime failed: {error}", kind.name());
+    }
+    Ok(result)
+}
+
+fn compile(arguments: &RunArguments, schema: &Schema, format: MessageFormat) -> anyhow::Result<Option<Ir>> {
+    let asked = arguments.dialect.dialect();
+    if let Some(path) = &arguments.rule {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{name}`"))?;
+        let file = load_file(&name, &text);
+        report(format, &file.source, &file.diagnostics);
+        return match file.loaded {
+            Loaded::Rule(rule) => {
+                let (ir, diagnostics) = compile_query(&rule.query, schema, rule.dialect_or(asked));
+                report(format, &rule.source, &diagnostics);
+                Ok(ir)
+            }
+            Loaded::Skipped { reason } => bail!("`{name}` holds no EQL rule: {reason}"),
+            Loaded::Failed => Ok(None),
+        };
+    }
+    let text = arguments.query.as_deref().unwrap_or("");
+    let (ir, diagnostics) = compile_query(text, schema, asked.unwrap_or(Dialect::Elastic));
+    report(format, &SourceFile::new("query", text), &diagnostics);
+    Ok(ir)
+}
+
+fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryResult) -> anyhow::Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match output {
+        Output::Count => writeln!(out, "{}", result.matches.len())?,
+        Output::Json => {
+            for found in &result.matches {
+                let events: Vec<Json> = (0..found.documents.len())
+                    .map(|term| match shown(schema, documents, found, term) {
+                        Some(event) => json!({"id": event.id, "timestamp": event.timestamp, "source": event.source}),
+                        None => Json::Null,
+                    })
+                    .collect();
+                let join_keys: Vec<Json> = found.key.iter().map(|part| part.to_json()).collect();
+                writeln!(out, "{}", json!({ "events": events, "join_keys": join_keys }))?;
+            }
+        }
+        Output::Table => {
+            for (number, found) in result.matches.iter().enumerate() {
+                let keys: Vec<String> = found.key.iter().map(|part| part.to_json().to_string()).collect();
+                match keys.is_empty() {
+                    true if found.documents.len() == 1 => {}
+                    true => writeln!(out, "match {}", number + 1)?,
+                    false => writeln!(out, "match {}, {}", number + 1, keys.join(", "))?,
+                }
+                for term in 0..found.documents.len() {
+                    match shown(schema, documents, found, term) {
+                        Some(event) => {
+                            writeln!(out, "{:30} {:>10}  {}", event.timestamp, plain(&event.id), summary(schema, &event.source))?;
+                        }
+                        None => writeln!(out, "{:30} {:>10}  (missing, as it must be)", "", "")?,
+                    }
+                }
+            }
+            drop(out);
+            let matches = result.matches.len();
+            eprintln!("{matches} match{} in {} events", if matches == 1 { "" } else { "es" }, result.events);
+            return Ok(());
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+struct Shown {
+    id: Json,
+    timestamp: String,
+    source: Json,
+}
+
+/// The event of a term: its id field, or its number in the input where it has none.
+fn shown(schema: &Schema, documents: &[Vec<u8>], found: &QueryMatch, term: usize) -> Option<Shown> {
+    let number = (*found.documents.get(term)?)?;
+    let source: Json = serde_json::from_slice(documents.get(number)?).ok()?;
+    let id = schema.event().id.as_deref().and_then(|name| member(&source, name)).cloned();
+    let timestamp = format_rfc3339(found.timestamps.get(term).copied().flatten()?);
+    Some(Shown { id: id.unwrap_or_else(|| Json::from(number)), timestamp, source })
+}
+
+/// A member by its dotted name, nested or not.
+fn member<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {
+    if let Some(found) = json.get(name) {
+        return Some(found);
+    }
+    name.match_indices('.').find_map(|(dot, _)| member(json.get(&name[..dot])?, &name[dot + 1..]))
+}
+
+fn plain(json: &Json) -> String {
+    match json {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The category and the members that tell people most, in one line.
+fn summary(schema: &Schema, source: &Json) -> String {
+    const TELLING: [&str; 12] = [
+        "event.action",
+        "process.name",
+        "process_name",
+        "process.command_line",
+        "command_line",
+        "file.path",
+        "file_path",
+        "registry.path",
+        "registry_path",
+        "destination.ip",
+        "dns.question.name",
+        "user.name",
+    ];
+    let mut parts: Vec<String> = Vec::new();
+    for name in [schema.event().category.as_str()].into_iter().chain(TELLING) {
+        if let Some(found) = member(source, name).filter(|found| !found.is_null()) {
+            let text = match found {
+                Json::Array(elements) => elements.iter().map(plain).collect::<Vec<_>>().join(","),
+                other => plain(other),
+            };
+            parts.push(text.chars().take(100).collect());
+        }
+    }
+    parts.join("  ")
+}

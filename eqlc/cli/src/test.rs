@@ -1,0 +1,135 @@
+//! `eqlc test`: the rules' tests.
+//!
+//! A rule names its test files in `tests`, relative to itself; a test file is TOML:
+//!
+//! ```toml
+//! [[case]]
+//! name = "a dropped program"
+//! events = ['{"event.category": "process", "process.name": "x"}']   # JSON documents, or
+//! file = "events.ndjson"                                            # a file of them, relative to the test file
+//! expect = [[0]]                      # the matches in order, each a list of event numbers; -1 is a missing event
+//! ```
+//!
+//! Documents without `@timestamp` are one second apart.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use eqlc::compile::compile_query;
+use eqlc::diagnostics::has_errors;
+use eqlc::rules::{RuleSource, files, load_all};
+use kestrel_engine::runtime::RuntimeKind;
+use kestrel_schema::Schema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::report::{MessageFormat, report};
+use crate::run::{evaluate, read_documents};
+use crate::{DialectArgument, Outcome, SchemaArgument};
+
+/// `eqlc test`.
+#[derive(Debug, Args)]
+pub struct TestArguments {
+    /// Rule files, and folders that are searched for them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// What evaluates the predicates.
+    #[arg(long, default_value = "wasm", value_name = "interp|wasm|lua")]
+    runtime: RuntimeKind,
+    #[command(flatten)]
+    dialect: DialectArgument,
+    #[command(flatten)]
+    schema: SchemaArgument,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestFile {
+    #[serde(rename = "case")]
+    cases: Vec<TestCase>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestCase {
+    name: String,
+    #[serde(default)]
+    events: Vec<String>,
+    file: Option<PathBuf>,
+    expect: Vec<Vec<i64>>,
+}
+
+/// Runs the tests of all rules below the paths.
+pub fn test(arguments: &TestArguments, format: MessageFormat) -> Result<Outcome> {
+    let schema = arguments.schema.load()?;
+    let set = load_all(files::read(&arguments.paths)?);
+    set.reported.iter().for_each(|(source, diagnostics)| report(format, source, diagnostics));
+    let (mut passed, mut failed, mut untested) = (0, set.failed(), Vec::new());
+    for rule in &set.rules {
+        if rule.tests.is_empty() {
+            untested.push(rule.id.as_str());
+            continue;
+        }
+        let dialect = rule.dialect_or(arguments.dialect.dialect());
+        let (ir, diagnostics) = compile_query(&rule.query, &schema, dialect);
+        report(format, &rule.source, &diagnostics);
+        let Some(ir) = ir.filter(|_| !has_errors(&diagnostics)) else {
+            failed += 1;
+            continue;
+        };
+        for (path, case) in cases(rule)? {
+            let documents = documents(&case, &path, &schema)?;
+            let result = evaluate(&ir, arguments.runtime, &schema, &documents)?;
+            let found: Vec<Vec<i64>> = result
+                .matches
+                .iter()
+                .map(|found| found.documents.iter().map(|number| number.map_or(-1, |number| number as i64)).collect())
+                .collect();
+            let invalid = result.invalid.first().map(|(number, error)| format!("event {number} is no event: {error}"));
+            if found == case.expect && invalid.is_none() {
+                passed += 1;
+            } else {
+                failed += 1;
+                let reason = invalid.unwrap_or_else(|| format!("expected {:?}, found {found:?}", case.expect));
+                eprintln!("{}: `{}` of rule `{}`: {reason}", path.display(), case.name, rule.id);
+            }
+        }
+    }
+    for id in &untested {
+        eprintln!("rule `{id}` has no test");
+    }
+    println!("{passed} passed, {failed} failed, {} without tests", untested.len());
+    Ok(if failed > 0 { Outcome::Found } else { Outcome::Done })
+}
+
+fn cases(rule: &RuleSource) -> Result<Vec<(PathBuf, TestCase)>> {
+    let folder = Path::new(&rule.path).parent().unwrap_or(Path::new("."));
+    let mut cases = Vec::new();
+    for name in &rule.tests {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`, a test of rule `{}`", path.display(), rule.id))?;
+        let file: TestFile = toml::from_str(&text).with_context(|| format!("`{}` is no test file", path.display()))?;
+        cases.extend(file.cases.into_iter().map(|case| (path.clone(), case)));
+    }
+    Ok(cases)
+}
+
+fn documents(case: &TestCase, path: &Path, schema: &Schema) -> Result<Vec<Vec<u8>>> {
+    let mut documents = Vec::new();
+    if let Some(file) = &case.file {
+        read_documents(&path.parent().unwrap_or(Path::new(".")).join(file), &mut documents)?;
+    }
+    for (number, text) in case.events.iter().enumerate() {
+        let mut json: Json = serde_json::from_str(text)
+            .with_context(|| format!("`{}`: event {number} of `{}` is not JSON", path.display(), case.name))?;
+        if let Some(object) = json.as_object_mut()
+            && !object.contains_key(&schema.event().timestamp)
+        {
+            object.insert(schema.event().timestamp.clone(), Json::from(1_700_000_000_000_u64 + number as u64 * 1000));
+        }
+        documents.push(json.to_string().into_bytes());
+    }
+    Ok(documents)
+}

@@ -1,0 +1,59 @@
+//! The compiler as a whole: rules in, a pack out, stage by stage.
+//!
+//! In: rule files that were read, or the text of a query; a schema; a dialect. Out: one IR, verified, with what became of
+//! every rule, and a pack. Stages are types, so that none can be skipped or called out of order; each can be printed with
+//! [`show`]. A rule with mistakes is left out and does not disturb the others. Nothing here does IO.
+//!
+//! ```text
+//! text ─ Parsed ─ Typed ─┐
+//! text ─ Parsed ─ Typed ─┴─ Lowered ─ Verified ─ pack
+//! ```
+
+mod code;
+mod pack;
+mod rules;
+mod show;
+mod stages;
+
+pub use code::{lua_source, wasm_module};
+pub use pack::{BuildError, PackOptions, build_pack};
+pub use rules::{BuiltRule, Compilation, CompileOptions, FailedRule, compile_rules};
+pub use show::{Stage, UnknownStage, show};
+pub use stages::{Lowered, Parsed, Typed, Verified};
+
+use kestrel_ir::model::Ir;
+use kestrel_schema::Schema;
+
+use crate::diagnostics::Diagnostic;
+use crate::syntax::Dialect;
+use crate::types::CheckOptions;
+
+/// The id of the one rule that [`compile_query`] makes.
+pub const QUERY_ID: &str = "query";
+
+/// Compiles one query, for a run over files. There is an IR when no diagnostic is an error.
+///
+/// ```
+/// use eqlc::compile::compile_query;
+/// use eqlc::syntax::Dialect;
+/// use kestrel_schema::Schema;
+///
+/// let schema = Schema::ecs();
+/// let (ir, diagnostics) = compile_query("process where process.name : \"bash\"", &schema, Dialect::Elastic);
+/// assert!(ir.is_some() && diagnostics.is_empty());
+///
+/// let (ir, diagnostics) = compile_query("process where process.nmae == 1", &schema, Dialect::Elastic);
+/// assert!(ir.is_none() && diagnostics[0].code == "E0201");
+/// ```
+pub fn compile_query(text: &str, schema: &Schema, dialect: Dialect) -> (Option<Ir>, Vec<Diagnostic>) {
+    let options = CheckOptions { schema, dialect, live: false };
+    let (typed, mut diagnostics) = Parsed::new(text, dialect).check(options);
+    let Some(typed) = typed else { return (None, diagnostics) };
+    match Lowered::new(schema, [(QUERY_ID, &typed)]).verify() {
+        Ok(verified) => (Some(verified.into_ir()), diagnostics),
+        Err(refused) => {
+            diagnostics.push(refused.into());
+            (None, diagnostics)
+        }
+    }
+}

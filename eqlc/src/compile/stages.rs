@@ -1,0 +1,105 @@
+//! The stages of a compilation as types: each is made from the one before it and from nothing else.
+
+use kestrel_ir::model::Ir;
+use kestrel_ir::verify::verify;
+use kestrel_schema::Schema;
+
+use crate::diagnostics::{Diagnostic, has_errors};
+use crate::lower::Lowering;
+use crate::syntax::{Dialect, Parse, Query, Span, parse};
+use crate::types::limit_errors::PackRefused;
+use crate::types::tree::TypedQuery;
+use crate::types::{CheckOptions, check};
+
+/// A query that was read, possibly with mistakes.
+#[derive(Debug, Clone)]
+pub struct Parsed<'t> {
+    text: &'t str,
+    parse: Parse,
+}
+
+impl<'t> Parsed<'t> {
+    /// Reads a query. This never fails.
+    pub fn new(text: &'t str, dialect: Dialect) -> Parsed<'t> {
+        Parsed { text, parse: parse(text, dialect) }
+    }
+
+    /// The tree.
+    pub fn query(&self) -> &Query {
+        &self.parse.query
+    }
+
+    /// Checks names and types. There is a typed query when no diagnostic is an error; the diagnostics are those of the
+    /// parser and of this stage.
+    pub fn check(self, options: CheckOptions<'_>) -> (Option<Typed>, Vec<Diagnostic>) {
+        let (query, found) = check(&self.parse.query, self.text, options);
+        let mut diagnostics = self.parse.diagnostics;
+        diagnostics.extend(found);
+        let typed = query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query });
+        (typed, diagnostics)
+    }
+}
+
+/// A query without mistakes.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    query: TypedQuery,
+}
+
+impl Typed {
+    /// The tree.
+    pub fn query(&self) -> &TypedQuery {
+        &self.query
+    }
+}
+
+/// The rules in one IR.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    ir: Ir,
+}
+
+impl Lowered {
+    /// Lowers queries with their ids into one IR, in the order given.
+    pub fn new<'q>(schema: &Schema, queries: impl IntoIterator<Item = (&'q str, &'q Typed)>) -> Lowered {
+        let mut lowering = Lowering::new(schema);
+        for (id, typed) in queries {
+            lowering.add(id, &typed.query);
+        }
+        Lowered { ir: lowering.finish() }
+    }
+
+    /// Checks all that runtimes rely on.
+    ///
+    /// # Errors
+    /// The rules together are too large, or the compiler has made a mistake.
+    pub fn verify(self) -> Result<Verified, PackRefused> {
+        match verify(&self.ir) {
+            Ok(()) => Ok(Verified { ir: self.ir }),
+            Err(error) => Err(PackRefused { span: Span::default(), stage: "IR", message: error.to_string() }),
+        }
+    }
+}
+
+/// The rules in one IR that every runtime may rely on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    ir: Ir,
+}
+
+impl Verified {
+    /// No rules at all: the evidence fields of the schema, as they stand in every pack.
+    pub(super) fn empty(schema: &Schema) -> Verified {
+        Verified { ir: Lowering::new(schema).finish() }
+    }
+
+    /// The IR.
+    pub fn ir(&self) -> &Ir {
+        &self.ir
+    }
+
+    /// Gives the IR away.
+    pub fn into_ir(self) -> Ir {
+        self.ir
+    }
+}

@@ -1,0 +1,281 @@
+//! One event between its source and the frames that rules read: a flat list of typed field values over one heap.
+//!
+//! A source (NDJSON, `.klog`, kernel records) interns the names of its fields once in a [`FieldTable`], then fills one
+//! [`Event`] again and again; after warm-up this allocates nothing. Missing, null and empty fields simply have no entry.
+//! A field with many values has many entries, in order. A field inside an array of objects carries the number of its
+//! object, so that the values of one object stay together.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use kestrel_schema::FieldType;
+
+/// The number of a field in a [`FieldTable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FieldNumber(pub u32);
+
+/// The names and types of the fields that a source fills or a pack reads, numbered densely.
+#[derive(Debug, Clone, Default)]
+pub struct FieldTable {
+    names: Vec<String>,
+    types: Vec<FieldType>,
+    index: HashMap<String, FieldNumber>,
+}
+
+impl FieldTable {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of `name`, which is added with `field_type` when it is new. The first type given to a name stays.
+    pub fn intern(&mut self, name: &str, field_type: FieldType) -> FieldNumber {
+        if let Some(&number) = self.index.get(name) {
+            return number;
+        }
+        let number = FieldNumber(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
+        self.names.push(name.to_owned());
+        self.types.push(field_type);
+        self.index.insert(name.to_owned(), number);
+        number
+    }
+
+    /// The number of `name`, if it is in the table.
+    pub fn lookup(&self, name: &str) -> Option<FieldNumber> {
+        self.index.get(name).copied()
+    }
+
+    /// The dotted name of a field of this table.
+    pub fn name(&self, number: FieldNumber) -> &str {
+        self.names.get(number.0 as usize).map_or("", String::as_str)
+    }
+
+    /// The type of a field of this table.
+    pub fn field_type(&self, number: FieldNumber) -> FieldType {
+        self.types.get(number.0 as usize).copied().unwrap_or(FieldType::Keyword)
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// All fields in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (FieldNumber, &str, FieldType)> {
+        self.names
+            .iter()
+            .zip(&self.types)
+            .enumerate()
+            .map(|(number, (name, &field_type))| (FieldNumber(number as u32), name.as_str(), field_type))
+    }
+}
+
+/// One value of one field. Dates are nanoseconds since 1970 UTC; an IPv4 address is held as its IPv4-mapped IPv6 form.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FieldValue<'e> {
+    /// A `long` or a `date`.
+    Integer(i64),
+    /// A `double`.
+    Float(f64),
+    /// A `boolean`.
+    Boolean(bool),
+    /// A `keyword` or a `version`.
+    Text(&'e str),
+    /// An `ip`.
+    Ip([u8; 16]),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stored {
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Text { offset: u32, length: u32 },
+    Ip([u8; 16]),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    field: FieldNumber,
+    element: u32,
+    stored: Stored,
+}
+
+/// One event: when, which, and the values of its fields.
+#[derive(Debug, Clone, Default)]
+pub struct Event {
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub timestamp: i64,
+    /// Breaks ties between equal timestamps; 0 when the source has none.
+    pub tiebreaker: i64,
+    /// Arrival number within the run, from 0; the last resort of the order.
+    pub ordinal: u64,
+    /// The sources' own doubt about this event: losses in its window, values cut short. See [`EventFlags`].
+    pub flags: EventFlags,
+    entries: Vec<Entry>,
+    heap: String,
+}
+
+/// What a source has to say about the quality of an event, as a bit set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventFlags(pub u32);
+
+impl EventFlags {
+    /// A value was longer than the source can carry and was cut.
+    pub const TRUNCATED: EventFlags = EventFlags(1);
+    /// A value could not be read and is missing.
+    pub const UNREADABLE: EventFlags = EventFlags(2);
+    /// A value did not fit its field's type and was left out.
+    pub const MISTYPED: EventFlags = EventFlags(4);
+
+    /// Sets `other`'s bits.
+    pub fn insert(&mut self, other: EventFlags) {
+        self.0 |= other.0;
+    }
+
+    /// Whether all of `other`'s bits are set.
+    pub fn contains(self, other: EventFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl Event {
+    /// An event without fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets all fields, keeps the memory.
+    pub fn clear(&mut self) {
+        self.timestamp = 0;
+        self.tiebreaker = 0;
+        self.ordinal = 0;
+        self.flags = EventFlags::default();
+        self.entries.clear();
+        self.heap.clear();
+    }
+
+    /// Adds a value of a `long` or `date` field.
+    pub fn push_integer(&mut self, field: FieldNumber, value: i64) {
+        self.push(field, 0, Stored::Integer(value));
+    }
+
+    /// Adds a value of a `double` field.
+    pub fn push_float(&mut self, field: FieldNumber, value: f64) {
+        self.push(field, 0, Stored::Float(value));
+    }
+
+    /// Adds a value of a `boolean` field.
+    pub fn push_boolean(&mut self, field: FieldNumber, value: bool) {
+        self.push(field, 0, Stored::Boolean(value));
+    }
+
+    /// Adds a value of a `keyword` or `version` field.
+    pub fn push_text(&mut self, field: FieldNumber, value: &str) {
+        self.push_value(field, 0, FieldValue::Text(value));
+    }
+
+    /// Adds a value of an `ip` field.
+    pub fn push_ip(&mut self, field: FieldNumber, value: IpAddr) {
+        self.push(field, 0, Stored::Ip(ip_octets(value)));
+    }
+
+    /// Adds a value that belongs to object `element` of an array of objects (0 for every other field).
+    pub fn push_value(&mut self, field: FieldNumber, element: u32, value: FieldValue<'_>) {
+        let stored = match value {
+            FieldValue::Integer(value) => Stored::Integer(value),
+            FieldValue::Float(value) => Stored::Float(value),
+            FieldValue::Boolean(value) => Stored::Boolean(value),
+            FieldValue::Ip(octets) => Stored::Ip(octets),
+            FieldValue::Text(text) => {
+                // An event's heap is bounded by the source's line or record limit, far below 4 GiB; past that, drop.
+                let (Ok(offset), Ok(length)) = (u32::try_from(self.heap.len()), u32::try_from(text.len())) else {
+                    self.flags.insert(EventFlags::TRUNCATED);
+                    return;
+                };
+                self.heap.push_str(text);
+                Stored::Text { offset, length }
+            }
+        };
+        self.push(field, element, stored);
+    }
+
+    fn push(&mut self, field: FieldNumber, element: u32, stored: Stored) {
+        self.entries.push(Entry { field, element, stored });
+    }
+
+    /// All values in the order in which they were added: field, number of the object, value.
+    pub fn values(&self) -> impl Iterator<Item = (FieldNumber, u32, FieldValue<'_>)> {
+        self.entries.iter().map(|entry| (entry.field, entry.element, self.value_of(entry)))
+    }
+
+    /// The values of one field, in order.
+    pub fn field(&self, field: FieldNumber) -> impl Iterator<Item = FieldValue<'_>> {
+        self.entries.iter().filter(move |entry| entry.field == field).map(|entry| self.value_of(entry))
+    }
+
+    /// How many values there are in all.
+    pub fn value_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn value_of(&self, entry: &Entry) -> FieldValue<'_> {
+        match entry.stored {
+            Stored::Integer(value) => FieldValue::Integer(value),
+            Stored::Float(value) => FieldValue::Float(value),
+            Stored::Boolean(value) => FieldValue::Boolean(value),
+            Stored::Ip(octets) => FieldValue::Ip(octets),
+            Stored::Text { offset, length } => {
+                let start = offset as usize;
+                FieldValue::Text(self.heap.get(start..start + length as usize).unwrap_or(""))
+            }
+        }
+    }
+}
+
+/// The 16 octets of an address; IPv4 becomes `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
+pub fn ip_octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The address that 16 octets stand for, an IPv4-mapped one as IPv4.
+pub fn ip_address(octets: [u8; 16]) -> IpAddr {
+    IpAddr::from(octets).to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_values_keep_their_order_and_clear_forgets_them() {
+        let mut table = FieldTable::new();
+        let args = table.intern("process.args", FieldType::Keyword);
+        let pid = table.intern("process.pid", FieldType::Long);
+        assert_eq!(table.intern("process.args", FieldType::Long), args);
+        let mut event = Event::new();
+        event.push_text(args, "ls");
+        event.push_integer(pid, 7);
+        event.push_text(args, "-l");
+        let values: Vec<_> = event.field(args).collect();
+        assert_eq!(values, [FieldValue::Text("ls"), FieldValue::Text("-l")]);
+        event.clear();
+        assert_eq!(event.value_count(), 0);
+    }
+
+    #[test]
+    fn addresses_come_back_in_their_own_family() {
+        for text in ["10.0.0.1", "::1", "fe80::1"] {
+            let address: IpAddr = text.parse().expect("a literal address");
+            assert_eq!(ip_address(ip_octets(address)), address);
+        }
+    }
+}

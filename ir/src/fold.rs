@@ -1,0 +1,70 @@
+//! Case folding: Unicode simple folding (CaseFolding.txt, statuses C and S), one character to one.
+
+use std::borrow::Cow;
+
+/// The folded form of one character.
+pub fn fold_char(character: char) -> char {
+    if character.is_ascii() {
+        return character.to_ascii_lowercase();
+    }
+    unicode_case_mapping::case_folded(character)
+        .and_then(|folded| char::from_u32(folded.get()))
+        .unwrap_or(character)
+}
+
+/// The folded form of a text, borrowed when it is folded already.
+pub fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Cow::Owned(text.to_ascii_lowercase());
+        }
+        return Cow::Borrowed(text);
+    }
+    if text.chars().all(|character| fold_char(character) == character) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(fold_char).collect())
+}
+
+/// Appends the folded form of `text` to `out`, for callers that keep their memory.
+pub fn fold_into(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        let start = out.len();
+        out.push_str(text);
+        out[start..].make_ascii_lowercase();
+    } else {
+        out.extend(text.chars().map(fold_char));
+    }
+}
+
+/// Whether two texts are equal when folded.
+pub fn equal_folded(left: &str, right: &str) -> bool {
+    left.chars().map(fold_char).eq(right.chars().map(fold_char))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_is_simple_and_the_fast_path_agrees() {
+        for (text, folded) in [
+            ("", ""),
+            ("CMD.exe", "cmd.exe"),
+            ("ÄÖÜ", "äöü"),
+            ("ΣΑΣ", "σασ"),
+            ("ς", "σ"),
+            ("\u{212a}elvin", "kelvin"),
+            ("ſ", "s"),
+            ("ß", "ß"),
+            ("İ", "İ"),
+        ] {
+            assert_eq!(fold(text), folded, "{text}");
+            let mut out = String::new();
+            fold_into(text, &mut out);
+            assert_eq!(out, folded, "{text}");
+            assert!(equal_folded(text, folded), "{text}");
+            assert_eq!(fold(folded), folded, "folding is idempotent");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The reference interpreter: the semantics of record. Every other runtime is judged against it, so it is written to be
+//! read, not to be fast.
+//!
+//! In: a verified [`Ir`] and a frame. Out: truth values.
+//!
+//! - An atom is true if any value of its field makes it true; over a missing field it is false.
+//! - Nodes are two-valued; `not` flips what its operand gave.
+//! - A computing atom tries every combination of the values of the fields that it reads (a missing one stands for null
+//!   once), up to [`MAX_COMBINATIONS`], and is true if one of them gives true; null is not true.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use crate::fold::fold;
+use crate::frame::{Frame, FrameValues, ObjectOffset, Slot};
+use crate::functions;
+use crate::layout::FieldId;
+use crate::model::{
+    Atom, AtomId, Function, Ir, Node, NodeId, PredicateId, StringMatch, Value, ValueId,
+};
+use crate::pattern::wildcard_matches;
+use crate::regex::{self, Regex};
+use crate::value::{self, Scalar};
+
+/// How many combinations of field values a computing atom tries; those beyond are not looked at.
+pub const MAX_COMBINATIONS: usize = 65_536;
+
+/// Why an interpreter cannot be made.
+#[derive(Debug, Error)]
+#[error("the IR holds a regular expression that does not compile: {0}")]
+pub struct InterpreterError(String);
+
+/// Evaluates the predicates of one IR.
+#[derive(Debug)]
+pub struct Interpreter {
+    ir: Ir,
+    regexes: HashMap<(String, bool), Regex>,
+}
+
+/// What an evaluation may look at: an event, the object that is being searched, the events of earlier steps.
+#[derive(Clone, Copy)]
+struct Scope<'f> {
+    frame: Frame<'f>,
+    object: Option<(FieldId, ObjectOffset)>,
+    steps: &'f [Option<Frame<'f>>],
+}
+
+/// One field of a computing atom and the value that it stands for in the current combination.
+struct Binding<'f> {
+    field: FieldId,
+    step: Option<u32>,
+    values: FrameValues<'f>,
+    index: usize,
+}
+
+impl Interpreter {
+    /// Prepares an IR: compiles its regular expressions.
+    pub fn new(ir: &Ir) -> Result<Interpreter, InterpreterError> {
+        let mut regexes = HashMap::new();
+        let in_atoms = ir.atoms.iter().filter_map(|atom| match atom {
+            Atom::Strings { matching: StringMatch::Regex, fold, strings, .. } => Some((*fold, strings)),
+            _ => None,
+        });
+        let in_values = ir.values.iter().filter_map(|value| match value {
+            Value::Matches { matching: StringMatch::Regex, fold, strings, .. } => Some((*fold, strings)),
+            _ => None,
+        });
+        for (fold, patterns) in in_atoms.chain(in_values) {
+            for pattern in patterns {
+                let regex = regex::compile(pattern, fold)
+                    .map_err(|error| InterpreterError(format!("`{pattern}`: {error}")))?;
+                regexes.insert((pattern.clone(), fold), regex);
+            }
+        }
+        Ok(Interpreter { ir: ir.clone(), regexes })
+    }
+
+    /// The IR that is interpreted.
+    pub fn ir(&self) -> &Ir {
+        &self.ir
+    }
+
+    /// Whether the event fulfils a predicate: its category and its condition.
+    pub fn predicate(&self, id: PredicateId, frame: Frame<'_>) -> bool {
+        let Some(predicate) = self.ir.predicate(id) else { return false };
+        predicate.category.is_none_or(|category| self.atom(category, frame)) && self.node(predicate.root, frame)
+    }
+
+    /// Whether the event fulfils a condition.
+    pub fn node(&self, id: NodeId, frame: Frame<'_>) -> bool {
+        self.node_in(id, Scope { frame, object: None, steps: &[] })
+    }
+
+    /// Whether the event fulfils a condition beside the events that earlier steps matched, by the number of the step.
+    pub fn node_with_steps(&self, id: NodeId, frame: Frame<'_>, steps: &[Option<Frame<'_>>]) -> bool {
+        self.node_in(id, Scope { frame, object: None, steps })
+    }
+
+    /// Whether the event makes an atom true.
+    pub fn atom(&self, id: AtomId, frame: Frame<'_>) -> bool {
+        self.atom_in(id, Scope { frame, object: None, steps: &[] })
+    }
+
+    fn node_in(&self, id: NodeId, scope: Scope<'_>) -> bool {
+        match self.ir.node(id) {
+            Some(Node::Constant(value)) => *value,
+            Some(Node::Atom(atom)) => self.atom_in(*atom, scope),
+            Some(Node::Not(operand)) => !self.node_in(*operand, scope),
+            Some(Node::And(operands)) => operands.iter().all(|&operand| self.node_in(operand, scope)),
+            Some(Node::Or(operands)) => operands.iter().any(|&operand| self.node_in(operand, scope)),
+            None => false,
+        }
+    }
+
+    fn atom_in(&self, id: AtomId, scope: Scope<'_>) -> bool {
+        let Some(atom) = self.ir.atom(id) else { return false };
+        match atom {
+            Atom::Present { field } => !self.values(*field, scope).is_empty(),
+            Atom::Boolean { field, value } => self.any(*field, scope, |slot| slot == Slot::Boolean(*value)),
+            Atom::Strings { field, matching, fold, strings } => self.any(*field, scope, |slot| match slot {
+                Slot::Text(text) => self.matches(text, *matching, *fold, strings),
+                _ => false,
+            }),
+            Atom::StringOrder { field, order, value } => self.any(*field, scope, |slot| match slot {
+                Slot::Text(text) => order.holds(text.as_bytes().cmp(value.as_bytes())),
+                _ => false,
+            }),
+            Atom::Integers { field, values } => self.any(*field, scope, |slot| match slot {
+                Slot::Integer(value) => values.contains(&value),
+                _ => false,
+            }),
+            Atom::IntegerOrder { field, order, value } => self.any(*field, scope, |slot| match slot {
+                Slot::Integer(left) => order.holds(left.cmp(value)),
+                _ => false,
+            }),
+            Atom::FloatOrder { field, comparison, value } => {
+                let right = Scalar::Float(*value);
+                self.any_scalar(*field, scope, |left| value::compare(*comparison, left, &right) == Some(true))
+            }
+            Atom::Cidr { field, blocks } => self.any(*field, scope, |slot| match slot {
+                Slot::Ip(octets) => blocks.iter().any(|block| block.contains(octets)),
+                _ => false,
+            }),
+            Atom::VersionOrder { field, comparison, value } => {
+                let right = Scalar::Version(value);
+                self.any_scalar(*field, scope, |left| value::compare(*comparison, left, &right) == Some(true))
+            }
+            Atom::Compute { value } => self.any_combination(*value, scope),
+            Atom::AnyObject { object, condition } => self.any(*object, scope, |slot| match slot {
+                Slot::Object(offset) => self.node_in(*condition, Scope { object: Some((*object, offset)), ..scope }),
+                _ => false,
+            }),
+        }
+    }
+
+    fn values<'f>(&self, field: FieldId, scope: Scope<'f>) -> FrameValues<'f> {
+        let parent = self.ir.layout.get(field).and_then(|definition| definition.parent);
+        match (parent, scope.object) {
+            (Some(parent), Some((object, offset))) if parent == object => {
+                scope.frame.object_values(&self.ir.layout, offset, field)
+            }
+            _ => scope.frame.values(&self.ir.layout, field),
+        }
+    }
+
+    fn any<'f>(&self, field: FieldId, scope: Scope<'f>, test: impl Fn(Slot<'f>) -> bool) -> bool {
+        self.values(field, scope).iter().any(test)
+    }
+
+    fn any_scalar(&self, field: FieldId, scope: Scope<'_>, test: impl Fn(&Scalar<'_>) -> bool) -> bool {
+        let field_type = self.ir.layout.field_type(field);
+        self.any(field, scope, |slot| test(&Scalar::from_slot(slot, field_type)))
+    }
+
+    fn matches(&self, text: &str, matching: StringMatch, folded: bool, strings: &[String]) -> bool {
+        match matching {
+            StringMatch::Exact => value::is_one_of(text, strings, folded),
+            StringMatch::Wildcard if folded => {
+                let text = fold(text);
+                strings.iter().any(|pattern| wildcard_matches(pattern, &text))
+            }
+            StringMatch::Wildcard => strings.iter().any(|pattern| wildcard_matches(pattern, text)),
+            StringMatch::Regex => strings.iter().any(|pattern| {
+                self.regexes.get(&(pattern.clone(), folded)).is_some_and(|regex| regex.is_match(text))
+            }),
+        }
+    }
+
+    /// Whether some combination of the values of the fields below `root` makes it true.
+    fn any_combination(&self, root: ValueId, scope: Scope<'_>) -> bool {
+        let mut bindings: Vec<Binding<'_>> = Vec::new();
+        self.bind(root, scope, &mut bindings);
+        for _ in 0..MAX_COMBINATIONS {
+            if self.evaluate(root, scope, &bindings) == Scalar::Boolean(true) {
+                return true;
+            }
+            // Counts up like an odometer, the first field fastest.
+            let advanced = bindings.iter_mut().any(|binding| {
+                binding.index += 1;
+                let in_range = binding.index < binding.values.len();
+                if !in_range {
+                    binding.index = 0;
+                }
+                in_range
+            });
+            if !advanced {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Collects the fields that a value reads, each once. Conditions and whole arrays read theirs on their own.
+    fn bind<'f>(&self, id: ValueId, scope: Scope<'f>, bindings: &mut Vec<Binding<'f>>) {
+        let (field, step) = match self.ir.value(id) {
+            Some(Value::Field(field)) => (*field, None),
+            Some(Value::StepField { step, field }) => (*field, Some(*step)),
+            Some(Value::Negate(operand) | Value::IsNull(operand) | Value::NotNull(operand)) => {
+                return self.bind(*operand, scope, bindings);
+            }
+            Some(Value::Arithmetic { left, right, .. } | Value::Compare { left, right, .. }) => {
+                self.bind(*left, scope, bindings);
+                return self.bind(*right, scope, bindings);
+            }
+            Some(Value::Matches { input, .. }) => return self.bind(*input, scope, bindings),
+            Some(Value::Call { function: Function::ArrayCount, .. }) => return,
+            Some(Value::Call { arguments, .. }) => {
+                return arguments.iter().for_each(|&argument| self.bind(argument, scope, bindings));
+            }
+            Some(Value::Constant(_) | Value::Condition(_)) | None => return,
+        };
+        if !bindings.iter().any(|binding| binding.field == field && binding.step == step) {
+            let values = self.field_values(field, step, scope);
+            bindings.push(Binding { field, step, values, index: 0 });
+        }
+    }
+
+    fn field_values<'f>(&self, field: FieldId, step: Option<u32>, scope: Scope<'f>) -> FrameValues<'f> {
+        let Some(step) = step else { return self.values(field, scope) };
+        match scope.steps.get(step as usize).copied().flatten() {
+            Some(frame) => frame.values(&self.ir.layout, field),
+            None => scope.frame.values(&self.ir.layout, FieldId(u32::MAX)),
+        }
+    }
+
+    fn evaluate<'f>(&'f self, id: ValueId, scope: Scope<'f>, bindings: &[Binding<'f>]) -> Scalar<'f> {
+        let Some(value) = self.ir.value(id) else { return Scalar::Null };
+        let null_or = |result: Option<bool>| result.map_or(Scalar::Null, Scalar::Boolean);
+        match value {
+            Value::Constant(constant) => Scalar::from_constant(constant),
+            Value::Field(field) => self.bound(*field, None, bindings),
+            Value::StepField { step, field } => self.bound(*field, Some(*step), bindings),
+            Value::Negate(operand) => functions::negate(&self.evaluate(*operand, scope, bindings)),
+            Value::Arithmetic { operation, left, right } => functions::arithmetic(
+                *operation,
+                &self.evaluate(*left, scope, bindings),
+                &self.evaluate(*right, scope, bindings),
+            ),
+            Value::Compare { comparison, left, right } => null_or(value::compare(
+                *comparison,
+                &self.evaluate(*left, scope, bindings),
+                &self.evaluate(*right, scope, bindings),
+            )),
+            Value::Matches { matching, fold, input, strings } => {
+                let input = self.evaluate(*input, scope, bindings);
+                null_or(input.to_text().map(|text| self.matches(&text, *matching, *fold, strings)))
+            }
+            Value::IsNull(operand) => Scalar::Boolean(self.evaluate(*operand, scope, bindings).is_null()),
+            Value::NotNull(operand) => Scalar::Boolean(!self.evaluate(*operand, scope, bindings).is_null()),
+            Value::Condition(node) => Scalar::Boolean(self.node_in(*node, scope)),
+            Value::Call { function: Function::ArrayCount, arguments, .. } => self.array_count(arguments, scope),
+            Value::Call { function, fold, arguments } => {
+                let arguments: Vec<Scalar<'f>> =
+                    arguments.iter().map(|&argument| self.evaluate(argument, scope, bindings)).collect();
+                functions::call(*function, *fold, &arguments)
+            }
+        }
+    }
+
+    fn bound<'f>(&self, field: FieldId, step: Option<u32>, bindings: &[Binding<'f>]) -> Scalar<'f> {
+        let field_type = self.ir.layout.field_type(field);
+        bindings
+            .iter()
+            .find(|binding| binding.field == field && binding.step == step)
+            .and_then(|binding| binding.values.get(binding.index))
+            .map_or(Scalar::Null, |slot| Scalar::from_slot(slot, field_type))
+    }
+
+    /// `arrayCount(field)`: how many values the field has; null when it is missing.
+    fn array_count(&self, arguments: &[ValueId], scope: Scope<'_>) -> Scalar<'static> {
+        let (field, step) = match arguments.first().and_then(|&argument| self.ir.value(argument)) {
+            Some(Value::Field(field)) => (*field, None),
+            Some(Value::StepField { step, field }) => (*field, Some(*step)),
+            _ => return Scalar::Null,
+        };
+        match self.field_values(field, step, scope).len() {
+            0 => Scalar::Null,
+            count => Scalar::Integer(count as i64),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Packs: the one file in which rules travel from the compiler to the engine.
+//!
+//! In: the parts ([`PackBuilder`]) or the bytes of a `.kpkg` file, possibly hostile. Out: a checked [`Pack`] with its
+//! bytes. The same parts give the same bytes; nothing of the machine or the moment is in them. The layout is described
+//! for people in `docs/pack-format.md`:
+//!
+//! ```text
+//!  0  8 bytes  magic                         8  u16 major   10  u16 minor   12  u32 number of sections, n
+//! 16  32 bytes content hash (SHA-256)
+//! 48  n times 24 bytes: u32 id | u32 flags | u64 offset | u64 length
+//!     sections in the order of the table, each 8-aligned, zeros between, nothing behind the last
+//! ```
+//!
+//! Reading checks the container, then the hash, then each section, then the IR with
+//! [`verify`], then that the parts agree with each other. It trusts nothing, allocates no more than
+//! a fixed multiple of the file, and never panics. Whom a pack comes from is not its business: a signature is a section of
+//! its own, outside the hash, that whoever loads packs may ask for.
+
+use std::ops::Range;
+
+use crate::guards;
+use crate::model::Ir;
+use crate::verify::verify;
+use kestrel_schema::Schema;
+
+mod check;
+mod container;
+mod error;
+mod manifest;
+
+pub use container::{
+    DETACHED, HEADER_SIZE, MAGIC, MAX_PACK_SIZE, MAX_SECTIONS, PACK_MAJOR, PACK_MINOR, SectionId, SectionInfo,
+};
+pub use error::{PackError, PackProblem};
+pub use manifest::{
+    ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, RuleInfo, StateBudget,
+    TacticInfo, TechniqueInfo, ThreatInfo, state_budget,
+};
+
+/// A pack that was read or built: everything in it is checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pack {
+    bytes: Vec<u8>,
+    sections: Vec<SectionInfo>,
+    content_hash: [u8; 32],
+    manifest: Manifest,
+    ir: Ir,
+    module: Option<Range<usize>>,
+    predicates: Option<Range<usize>>,
+    filters: FilterMaps,
+    sources: Vec<PackFile>,
+    tests: Vec<PackFile>,
+}
+
+/// The parts of a pack to be built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackBuilder {
+    /// What people and engines want to know without reading the rules. [`PackBuilder::build`] fills in what follows from
+    /// the IR and the filter maps: required fields and kinds, and the state budget.
+    pub manifest: Manifest,
+    /// The rules.
+    pub ir: Ir,
+    /// The predicates as a Wasm module.
+    pub module: Option<Vec<u8>>,
+    /// The predicates as Lua source for LuaJIT.
+    pub predicates: Option<String>,
+    /// What the kernel may drop.
+    pub filters: FilterMaps,
+    /// The rules' source files; their order does not matter.
+    pub sources: Vec<PackFile>,
+    /// The rules' tests with the alerts that they expect; their order does not matter.
+    pub tests: Vec<PackFile>,
+}
+
+impl PackBuilder {
+    /// A pack of these rules that has nothing else yet.
+    pub fn new(manifest: Manifest, ir: Ir) -> PackBuilder {
+        PackBuilder {
+            manifest,
+            ir,
+            module: None,
+            predicates: None,
+            filters: FilterMaps::default(),
+            sources: Vec::new(),
+            tests: Vec::new(),
+        }
+    }
+
+    /// Lays the parts out and checks them as [`Pack::read`] does.
+    pub fn build(mut self) -> Result<Pack, PackError> {
+        self.manifest.required_fields = guards::required_fields(&self.ir);
+        self.manifest.required_kinds = self.filters.kinds.clone();
+        self.manifest.state_budget = state_budget(&self.ir);
+        self.sources.sort_by(|left, right| left.path.cmp(&right.path));
+        self.tests.sort_by(|left, right| left.path.cmp(&right.path));
+        let mut sections = vec![
+            (SectionId::MANIFEST, container::encode_json(&self.manifest)?),
+            (SectionId::IR, container::encode(SectionId::IR, &self.ir)?),
+            (SectionId::FILTERS, container::encode(SectionId::FILTERS, &self.filters)?),
+            (SectionId::SOURCES, container::encode(SectionId::SOURCES, &self.sources)?),
+            (SectionId::TESTS, container::encode(SectionId::TESTS, &self.tests)?),
+        ];
+        if let Some(module) = self.module {
+            sections.push((SectionId::MODULE, module));
+        }
+        if let Some(predicates) = self.predicates {
+            sections.push((SectionId::PREDICATES, predicates.into_bytes()));
+        }
+        sections.sort_by_key(|(id, _)| *id);
+        let parts: Vec<(SectionId, u32, &[u8])> =
+            sections.iter().map(|(id, bytes)| (*id, 0, bytes.as_slice())).collect();
+        Pack::read_owned(container::write(&parts)?)
+    }
+}
+
+impl Pack {
+    /// Reads the bytes of a `.kpkg` file.
+    ///
+    /// # Errors
+    ///
+    /// Says which of the checks failed, see [`PackProblem`]. A pack of another major version is told apart from a broken
+    /// one.
+    pub fn read(bytes: &[u8]) -> Result<Pack, PackError> {
+        Pack::read_owned(bytes.to_vec())
+    }
+
+    fn read_owned(bytes: Vec<u8>) -> Result<Pack, PackError> {
+        let (sections, content_hash) = container::read(&bytes)?;
+        let section = |id: SectionId| container::section(&bytes, &sections, id);
+        let manifest = container::decode_json(section(SectionId::MANIFEST)?)?;
+        let ir: Ir = container::decode(SectionId::IR, section(SectionId::IR)?)?;
+        let filters: FilterMaps = container::decode(SectionId::FILTERS, section(SectionId::FILTERS)?)?;
+        let sources = container::decode(SectionId::SOURCES, section(SectionId::SOURCES)?)?;
+        let tests = container::decode(SectionId::TESTS, section(SectionId::TESTS)?)?;
+        let optional = |id: SectionId| sections.iter().find(|info| info.id == id).map(SectionInfo::range);
+        let (module, predicates) = (optional(SectionId::MODULE), optional(SectionId::PREDICATES));
+        if let Some(range) = &predicates {
+            container::text(SectionId::PREDICATES, bytes.get(range.clone()).unwrap_or_default())?;
+        }
+        verify(&ir).map_err(PackProblem::Ir)?;
+        let pack = Pack { manifest, ir, filters, sources, tests, module, predicates, content_hash, sections, bytes };
+        check::check(&pack)?;
+        Ok(pack)
+    }
+
+    /// The bytes of the `.kpkg` file, those that were read when the pack was read.
+    pub fn write(&self) -> Vec<u8> {
+        self.bytes.clone()
+    }
+
+    /// The bytes of the `.kpkg` file, borrowed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// SHA-256 over the versions and all sections, those outside the hash left out. Names the pack's content.
+    pub fn content_hash(&self) -> [u8; 32] {
+        self.content_hash
+    }
+
+    /// All sections, also those that this build does not know.
+    pub fn sections(&self) -> &[SectionInfo] {
+        &self.sections
+    }
+
+    /// The bytes of a section.
+    pub fn section(&self, id: SectionId) -> Option<&[u8]> {
+        let info = self.sections.iter().find(|info| info.id == id)?;
+        self.bytes.get(info.range())
+    }
+
+    /// The same pack with one more section outside the hash, such as a signature; one of the same id is replaced. The
+    /// content hash stays.
+    pub fn with_detached_section(&self, id: SectionId, content: &[u8]) -> Result<Pack, PackError> {
+        let kept = self.sections.iter().filter(|info| info.id != id);
+        let mut parts: Vec<(SectionId, u32, &[u8])> =
+            kept.map(|info| (info.id, info.flags, self.bytes.get(info.range()).unwrap_or_default())).collect();
+        parts.push((id, DETACHED, content));
+        Pack::read_owned(container::write(&parts)?)
+    }
+
+    /// What people and engines want to know without reading the rules.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The rules.
+    pub fn ir(&self) -> &Ir {
+        &self.ir
+    }
+
+    /// The predicates as a Wasm module. Whether it is one is not checked here.
+    pub fn module(&self) -> Option<&[u8]> {
+        self.bytes.get(self.module.clone()?)
+    }
+
+    /// The predicates as Lua source.
+    pub fn predicates(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes.get(self.predicates.clone()?)?).ok()
+    }
+
+    /// What the kernel may drop.
+    pub fn filters(&self) -> &FilterMaps {
+        &self.filters
+    }
+
+    /// The rules' source files, by path.
+    pub fn sources(&self) -> &[PackFile] {
+        &self.sources
+    }
+
+    /// The rules' tests, by path.
+    pub fn tests(&self) -> &[PackFile] {
+        &self.tests
+    }
+
+    /// Whether the fields of the pack mean the same under `schema`.
+    ///
+    /// # Errors
+    ///
+    /// [`PackProblem::Schema`] when the schemas' hashes differ and a field that the rules read has another type there, or
+    /// is not there at all. Schemas that differ elsewhere are no error.
+    pub fn check_schema(&self, schema: &Schema) -> Result<(), PackError> {
+        check::check_schema(self, schema)
+    }
+}

@@ -1,0 +1,106 @@
+//! Whether the parts of a pack agree with each other, and with a schema.
+
+use super::Pack;
+use super::error::{PackError, PackProblem};
+use super::manifest::PackFile;
+use crate::guards;
+use kestrel_schema::Schema;
+
+/// The longest path of a file in a pack, in bytes.
+const MAX_PATH: usize = 1024;
+/// How many fields are named when schemas differ.
+const NAMED_FIELDS: usize = 5;
+
+/// Checks what no single section can tell.
+pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
+    let manifest = &pack.manifest;
+    let own = manifest.rules.iter().map(|rule| rule.id.as_str());
+    if !own.eq(pack.ir.rules.iter().map(|rule| rule.id.as_str())) {
+        return inconsistent("the manifest's rules are not those of the IR");
+    }
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if manifest.schema_hash.len() != 64 || !manifest.schema_hash.bytes().all(is_hex) {
+        return inconsistent("the schema's hash is not 64 hexadecimal digits");
+    }
+    if manifest.required_fields != guards::required_fields(&pack.ir) {
+        return inconsistent("the required fields are not those that the rules read");
+    }
+    if manifest.required_kinds != pack.filters.kinds {
+        return inconsistent("the required event kinds are not those of the filter maps");
+    }
+    let filters = &pack.filters;
+    let ascending = |kinds: &[u16]| kinds.is_sorted_by(|left, right| left < right);
+    if !ascending(&filters.kinds) || !ascending(&filters.known) {
+        return inconsistent("the filter maps' kinds are not sorted, or one is there twice");
+    }
+    if !filters.kinds.iter().all(|kind| filters.known.binary_search(kind).is_ok()) {
+        return inconsistent("the filter maps want a kind that they do not know");
+    }
+    if !filters.reasons.iter().map(|reason| reason.kind).eq(filters.kinds.iter().copied()) {
+        return inconsistent("the filter maps' reasons are not about their kinds");
+    }
+    check_files(&pack.sources, "sources")?;
+    check_files(&pack.tests, "tests")?;
+    for rule in &manifest.rules {
+        let Some(file) = &rule.file else { continue };
+        if pack.sources.binary_search_by(|source| source.path.cmp(file)).is_err() {
+            return inconsistent(&format!("rule {:?} names a source that is not there", shortened(&rule.id)));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the types of all fields of the frames against a schema.
+pub(super) fn check_schema(pack: &Pack, schema: &Schema) -> Result<(), PackError> {
+    let hash: String = schema.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    if hash == pack.manifest.schema_hash {
+        return Ok(());
+    }
+    let mut differences = Vec::new();
+    for (_, field) in pack.ir.layout.iter() {
+        match schema.lookup(&field.name) {
+            Some(info) if info.field_type == field.field_type => {}
+            Some(info) => {
+                differences.push(format!("`{}` was {} and is {}", field.name, field.field_type, info.field_type));
+            }
+            None if schema.dynamic() => {}
+            None => differences.push(format!("`{}` is unknown", field.name)),
+        }
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let untold = differences.len().saturating_sub(NAMED_FIELDS);
+    differences.truncate(NAMED_FIELDS);
+    let mut message = differences.join(", ");
+    if untold > 0 {
+        message.push_str(&format!(" and {untold} more"));
+    }
+    Err(PackProblem::Schema { schema: pack.manifest.schema_name.clone(), message }.into())
+}
+
+fn inconsistent(message: &str) -> Result<(), PackError> {
+    Err(PackProblem::Inconsistent(message.to_owned()).into())
+}
+
+fn check_files(files: &[PackFile], what: &str) -> Result<(), PackError> {
+    if !files.is_sorted_by(|left, right| left.path < right.path) {
+        return inconsistent(&format!("the {what} are not sorted by path, or one is there twice"));
+    }
+    match files.iter().find(|file| !is_plain_path(&file.path)) {
+        Some(file) => inconsistent(&format!("{:?} is no path inside a pack", shortened(&file.path))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a path stays below the folder that it is taken from, on any system.
+fn is_plain_path(path: &str) -> bool {
+    let is_odd = |character: char| character.is_control() || matches!(character, '\\' | ':');
+    path.len() <= MAX_PATH
+        && !path.chars().any(is_odd)
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,253 @@
+//! The plain data of a pack beside the IR: manifest, filter maps, files.
+//!
+//! The manifest is JSON with its keys in the order of declaration; a key that this build does not know is skipped, and a list
+//! or an option that is not there is empty.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Ir, RuleKind};
+
+/// What people and engines want to know of a pack without reading its rules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The pack's name.
+    pub name: String,
+    /// Who compiled it.
+    pub compiler: CompilerInfo,
+    /// The dialects of its rules, sorted.
+    #[serde(default)]
+    pub dialects: Vec<String>,
+    /// The name of the schema that the rules were typed with.
+    pub schema_name: String,
+    /// The hash of that schema: 64 lower-case hexadecimal digits.
+    pub schema_hash: String,
+    /// The fields of that schema with a role of their own.
+    pub event_fields: EventFieldsInfo,
+    /// The rules, in the order of the IR's.
+    pub rules: Vec<RuleInfo>,
+    /// The numbers of the event kinds that the rules can want; those of the filter maps.
+    #[serde(default)]
+    pub required_kinds: Vec<u16>,
+    /// The names of the fields that the rules read, sorted.
+    #[serde(default)]
+    pub required_fields: Vec<String>,
+    /// What hand-written predicates ask of the host, sorted.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// How much state the rules may need.
+    #[serde(default)]
+    pub state_budget: StateBudget,
+}
+
+/// The compiler that made a pack.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompilerInfo {
+    /// Its name, `eqlc`.
+    pub name: String,
+    /// Its version, `0.1.0`.
+    pub version: String,
+    /// What identifies its build beyond the version, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+}
+
+/// The fields of a schema with a role of their own, as a schema file's `[event]` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventFieldsInfo {
+    /// The field that a rule's category tests.
+    pub category: String,
+    /// The field that orders events.
+    pub timestamp: String,
+    /// How the timestamp is written: `auto`, `rfc3339`, `epoch_s`, `epoch_ms`, `epoch_ns` or `filetime`.
+    pub timestamp_format: String,
+    /// The field that breaks ties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiebreaker: Option<String>,
+    /// The field that names an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleInfo {
+    /// The rule's id, as in the IR.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How bad a match is: `low`, `medium`, `high`, `critical`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// The same from 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_score: Option<u32>,
+    /// Whether it runs unless something else is asked.
+    pub enabled: bool,
+    /// The dialect that it is written in.
+    pub dialect: String,
+    /// Tags, in the order of the rule.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The operating systems that it is for; empty for any.
+    #[serde(default)]
+    pub os: Vec<String>,
+    /// Where it belongs in frameworks such as MITRE ATT&CK.
+    #[serde(default)]
+    pub threat: Vec<ThreatInfo>,
+    /// What a match asks for.
+    #[serde(default)]
+    pub actions: Vec<ActionInfo>,
+    /// Further reading.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// Its source, a path of the pack's sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// A place in a framework of threats.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreatInfo {
+    /// The framework, `MITRE ATT&CK`.
+    pub framework: String,
+    /// The tactic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tactic: Option<TacticInfo>,
+    /// The techniques.
+    #[serde(default)]
+    pub techniques: Vec<TechniqueInfo>,
+}
+
+/// A tactic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TacticInfo {
+    /// `TA0002`.
+    pub id: String,
+    /// `Execution`.
+    pub name: String,
+    /// Where it is described.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// A technique.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TechniqueInfo {
+    /// `T1059`.
+    pub id: String,
+    /// `Command and Scripting Interpreter`.
+    pub name: String,
+    /// Where it is described.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Its parts, `T1059.004`; one level only.
+    #[serde(default)]
+    pub subtechniques: Vec<TacticInfo>,
+}
+
+/// What a match of a rule asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionInfo {
+    /// `block`, `kill_process`, `quarantine_file` or `alert`.
+    pub action: String,
+    /// The field that names the action's object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The step whose event it is about, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<u32>,
+    /// Whether descendants are meant too.
+    #[serde(default)]
+    pub tree: bool,
+    /// Whether the operator has to ask for it.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// The worst case of the rules' state, before what an engine allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateBudget {
+    /// How many sequences there are.
+    pub sequences: u32,
+    /// How many samples.
+    pub samples: u32,
+    /// All terms of sequences and samples, `until` included.
+    pub steps: u32,
+    /// The most partial matches of one key, over all rules: one slot for each stage but the last, one candidate more
+    /// where a missing term at the end has to be waited for, and one slot for each term of a sample.
+    pub partial_matches_per_key: u32,
+    /// The longest `maxspan` in nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_maxspan: Option<i64>,
+    /// How many sequences and samples nothing but the engine's own limits ends: those without `maxspan`.
+    pub without_maxspan: u32,
+}
+
+/// What the kernel may drop, as numbers of event kinds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterMaps {
+    /// The kinds that some rule can want, ascending.
+    pub kinds: Vec<u16>,
+    /// The kinds that the compiler knew, ascending. Any other kind is wanted, because nobody looked at it.
+    pub known: Vec<u16>,
+    /// Who wants each of `kinds`, in the same order.
+    pub reasons: Vec<KindReason>,
+}
+
+/// Which rules want a kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindReason {
+    /// The kind's number.
+    pub kind: u16,
+    /// The ids of the first rules that want it.
+    pub rules: Vec<String>,
+    /// How many more want it.
+    pub more: u32,
+}
+
+/// A text file in a pack.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackFile {
+    /// Its path below the folder of the rules, with `/`.
+    pub path: String,
+    /// Its content.
+    pub text: String,
+}
+
+impl FilterMaps {
+    /// Whether events of this kind have to reach the rules.
+    pub fn wants(&self, kind: u16) -> bool {
+        self.kinds.contains(&kind) || !self.known.contains(&kind)
+    }
+}
+
+/// The worst case of the rules of an IR.
+pub fn state_budget(ir: &Ir) -> StateBudget {
+    let mut budget = StateBudget::default();
+    for rule in &ir.rules {
+        let (slots, maxspan) = match &rule.kind {
+            RuleKind::Event { .. } => continue,
+            RuleKind::Sequence(sequence) => {
+                budget.sequences += 1;
+                let positive = sequence.steps.iter().filter(|step| !step.missing).count();
+                let waits = sequence.steps.last().is_some_and(|step| step.missing);
+                (positive.saturating_sub(1) + usize::from(waits), sequence.maxspan)
+            }
+            RuleKind::Sample { terms } => {
+                budget.samples += 1;
+                (terms.len(), None)
+            }
+        };
+        budget.steps = budget.steps.saturating_add(rule.steps().count() as u32);
+        budget.partial_matches_per_key = budget.partial_matches_per_key.saturating_add(slots as u32);
+        budget.longest_maxspan = budget.longest_maxspan.max(maxspan);
+        budget.without_maxspan += u32::from(maxspan.is_none());
+    }
+    budget
+}

@@ -1,0 +1,91 @@
+//! Points in time as nanoseconds since 1970-01-01T00:00:00Z: read from the forms that events and rules use, written as
+//! RFC 3339 in UTC.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use kestrel_schema::TimestampFormat;
+
+/// Between 1601-01-01 and 1970-01-01, in units of 100 ns (Windows FILETIME's epoch).
+const FILETIME_TO_UNIX: i128 = 116_444_736_000_000_000;
+
+/// Reads a time from text: RFC 3339, or the same without an offset (UTC), with `T` or a space, or a date alone.
+/// `None` when the text is no time or lies outside what 64-bit nanoseconds hold (1677 to 2262).
+pub fn parse_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return i64::try_from(timestamp.as_nanosecond()).ok();
+    }
+    let civil: DateTime = match text.parse() {
+        Ok(civil) => civil,
+        Err(_) => text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight()),
+    };
+    let timestamp = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    i64::try_from(timestamp.as_nanosecond()).ok()
+}
+
+/// Reads a time from an integer in the given unit. With [`TimestampFormat::Auto`] the magnitude decides: FILETIME from
+/// 10^17 on, then nanoseconds, microseconds, milliseconds and seconds, such that every unit covers the years 1973 to 2286.
+pub fn from_integer(value: i64, format: TimestampFormat) -> Option<i64> {
+    let value = i128::from(value);
+    let nanoseconds = match format {
+        TimestampFormat::EpochS => value * 1_000_000_000,
+        TimestampFormat::EpochMs => value * 1_000_000,
+        TimestampFormat::EpochNs => value,
+        TimestampFormat::Filetime => (value - FILETIME_TO_UNIX) * 100,
+        TimestampFormat::Auto | TimestampFormat::Rfc3339 => match value.unsigned_abs() {
+            0..100_000_000_000 => value * 1_000_000_000,
+            100_000_000_000..100_000_000_000_000 => value * 1_000_000,
+            100_000_000_000_000..100_000_000_000_000_000 => value * 1_000,
+            100_000_000_000_000_000..1_000_000_000_000_000_000 => (value - FILETIME_TO_UNIX) * 100,
+            _ => value,
+        },
+    };
+    i64::try_from(nanoseconds).ok()
+}
+
+/// Writes a time as RFC 3339 in UTC with as many decimals of a second as it has, at least milliseconds.
+pub fn format_rfc3339(nanoseconds: i64) -> String {
+    let timestamp = Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH);
+    let fraction = nanoseconds.rem_euclid(1_000_000_000);
+    let precision = match fraction {
+        _ if fraction % 1_000_000 == 0 => 3,
+        _ if fraction % 1_000 == 0 => 6,
+        _ => 9,
+    };
+    format!("{timestamp:.precision$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_every_form() {
+        let second = 1_700_000_000_000_000_000;
+        for (text, expected) in [
+            ("2023-11-14T22:13:20Z", Some(second)),
+            ("2023-11-14T22:13:20.5Z", Some(second + 500_000_000)),
+            ("2023-11-14 22:13:20.000000001", Some(second + 1)),
+            ("2023-11-14T23:13:20+01:00", Some(second)),
+            ("1970-01-01", Some(0)),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_text(text), expected, "{text}");
+        }
+        assert_eq!(from_integer(1_700_000_000, TimestampFormat::Auto), Some(second));
+        assert_eq!(from_integer(1_700_000_000_000, TimestampFormat::Auto), Some(second));
+        assert_eq!(from_integer(second, TimestampFormat::Auto), Some(second));
+        assert_eq!(from_integer(116_444_736_000_000_000, TimestampFormat::Auto), Some(0));
+        assert_eq!(from_integer(116_444_736_000_000_001, TimestampFormat::Filetime), Some(100));
+        assert_eq!(from_integer(i64::MAX, TimestampFormat::EpochS), None);
+    }
+
+    #[test]
+    fn times_print_and_parse_back() {
+        for nanoseconds in [0, 1, -1, 1_700_000_000_123_000_000, 1_700_000_000_123_456_789, -86_400_000_000_000] {
+            assert_eq!(parse_text(&format_rfc3339(nanoseconds)), Some(nanoseconds));
+        }
+        assert_eq!(format_rfc3339(0), "1970-01-01T00:00:00.000Z");
+    }
+}

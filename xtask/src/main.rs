@@ -1,0 +1,60 @@
+//! `cargo xtask`: the chores of the project, each one command. This crate stays small, so that a chore can check and
+//! install what a build needs before any heavy crate is compiled.
+
+#[cfg(test)]
+mod architecture;
+mod bpf;
+mod demo;
+mod packages;
+mod schema;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// The main job: build the example rules to a pack, replay the shipped recording, then (as root) run live.
+    Demo {
+        /// Leave out the live part, even when it could run.
+        #[arg(long)]
+        replay_only: bool,
+    },
+    /// All tests of the workspace.
+    Test {
+        /// Passed on to `cargo test`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Writes what is generated from the schema: Rust tables, C header, documentation.
+    Schema {
+        /// Only compares, and fails when something is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Builds the kernel programs to the object that is checked in.
+    Bpf {
+        /// Only compares, and fails when the object is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
+    Record,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Demo { replay_only } => demo::run(replay_only),
+        Chore::Test { arguments } => test::run(&arguments),
+        Chore::Schema { check } => schema::run(check),
+        Chore::Bpf { check } => bpf::run(check),
+        Chore::Record => demo::record(),
+    }
+}
