@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod generate;
+pub mod replay;
 pub mod runner;
 pub mod suite;
 

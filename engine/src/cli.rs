@@ -102,6 +102,12 @@ impl Failure {
     fn failed(error: impl Into<anyhow::Error>) -> Failure {
         Failure { status: 1, error: error.into() }
     }
+
+    /// Says it; the status to end with.
+    fn tell(self) -> u8 {
+        say(&format!("error: {:#}", self.error));
+        self.status
+    }
 }
 
 /// Runs the command line.
@@ -112,13 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Log(command)) => log::run(&command),
         None => RunOptions::new(cli.run).and_then(|options| run::run(&options)),
     };
-    match ended {
-        Ok(status) => ExitCode::from(status),
-        Err(Failure { status, error }) => {
-            say(&format!("error: {error:#}"));
-            ExitCode::from(status)
-        }
-    }
+    ExitCode::from(ended.unwrap_or_else(Failure::tell))
 }
 
 fn diagnose(json: bool) -> Result<u8, Failure> {

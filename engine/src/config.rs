@@ -80,12 +80,12 @@ pub struct LiveConfig {
 #[non_exhaustive]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("cannot read the configuration {name}: {source}")]
+    #[error("cannot read the configuration {name}: {cause}")]
     Io {
         /// Its path.
         name: String,
         /// The operating system's answer.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// It is far larger than any configuration.
     #[error("the configuration {name} has more than {MAX_SIZE} bytes")]
@@ -113,7 +113,7 @@ impl Config {
         let mut text = String::new();
         File::open(path)
             .and_then(|file| file.take(MAX_SIZE + 1).read_to_string(&mut text))
-            .map_err(|source| ConfigError::Io { name: name.clone(), source })?;
+            .map_err(|cause| ConfigError::Io { name: name.clone(), cause })?;
         if text.len() as u64 > MAX_SIZE {
             return Err(ConfigError::TooLarge { name });
         }

@@ -80,12 +80,12 @@ pub enum Item<'d> {
 #[non_exhaustive]
 pub enum InputError {
     /// The file cannot be opened or read.
-    #[error("cannot read {name}: {source}")]
+    #[error("cannot read {name}: {cause}")]
     Read {
         /// The input's name.
         name: String,
         /// The operating system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The path is a folder.
     #[error("cannot read {name}: it is a folder, name the files in it")]
@@ -100,12 +100,12 @@ pub enum InputError {
         name: String,
     },
     /// The event log cannot be read.
-    #[error("cannot read {name}: {source}")]
+    #[error("cannot read {name}: {cause}")]
     Log {
         /// The input's name.
         name: String,
         /// What is wrong with it.
-        source: LogError,
+        cause: LogError,
     },
 }
 
@@ -151,7 +151,7 @@ impl Input {
             return Input::from_reader("standard input", io::stdin(), options);
         }
         let name = path.display().to_string();
-        let failed = |source| InputError::Read { name: name.clone(), source };
+        let failed = |cause| InputError::Read { name: name.clone(), cause };
         let file = File::open(path).map_err(failed)?;
         let about = file.metadata().map_err(failed)?;
         if about.is_dir() {
@@ -184,7 +184,7 @@ impl Input {
                 return Input::log(name, progress.clone(), Box::new(Streamed(source.forgiving(&progress))));
             }
             Ok(Opened::Utf16) => return Err(InputError::Utf16 { name }),
-            Err(source) => return Err(InputError::Read { name, source }),
+            Err(cause) => return Err(InputError::Read { name, cause }),
         };
         Ok(Input::new(name, progress, body))
     }
@@ -192,7 +192,7 @@ impl Input {
     fn log(name: String, progress: Progress, bytes: Box<dyn LogBytes>) -> Result<Input, InputError> {
         match LogReader::start(bytes) {
             Ok(reader) => Ok(Input::new(name, progress, Body::Log(Box::new(reader)))),
-            Err(source) => Err(InputError::Log { name, source }),
+            Err(cause) => Err(InputError::Log { name, cause }),
         }
     }
 
@@ -279,7 +279,7 @@ impl Input {
                     Ok(Step::Damaged(format!("at byte {}: {}", damage.offset, damage.message)))
                 }
                 Ok(None) => self.progress.take_error().map_or(Ok(Step::End), Err),
-                Err(source) => return Err(InputError::Log { name: self.name.clone(), source }),
+                Err(cause) => return Err(InputError::Log { name: self.name.clone(), cause }),
             },
         };
         let line = match &self.body {
@@ -292,7 +292,7 @@ impl Input {
                 self.ended = matches!(step, Step::End);
                 Ok(step)
             }
-            Err(source) if self.progress.failed() => Err(InputError::Read { name: self.name.clone(), source }),
+            Err(cause) if self.progress.failed() => Err(InputError::Read { name: self.name.clone(), cause }),
             Err(error) => {
                 self.ended = true;
                 Ok(Step::Damaged(damage_of(&error, &self.progress, line)))

@@ -16,7 +16,7 @@
 //! Dropping the source detaches everything; nothing is pinned, so nothing is left when the process dies either.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
@@ -119,8 +119,27 @@ pub struct LiveSource {
     counters: PerCpuArray<MapData, [u64; 8]>,
     translator: Translator,
     follow_processes: bool,
-    /// Keeps the programs loaded and attached.
-    _programs: Ebpf,
+    /// Keeps the programs loaded and attached; empty only while this is dropped.
+    programs: Option<Ebpf>,
+}
+
+/// How long dropping a source waits for the kernel to let its programs go. It does so within milliseconds, but not at
+/// once: whoever looks right after the engine has ended must find nothing.
+const RELEASE_WAIT: Duration = Duration::from_secs(2);
+
+impl Drop for LiveSource {
+    fn drop(&mut self) {
+        let Some(programs) = self.programs.take() else { return };
+        let ours: Vec<u32> =
+            programs.programs().filter_map(|(_, program)| program.info().ok().map(|info| info.id())).collect();
+        drop(programs);
+        let deadline = Instant::now() + RELEASE_WAIT;
+        while Instant::now() < deadline
+            && aya::programs::loaded_programs().flatten().any(|program| ours.contains(&program.id()))
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
 }
 
 impl LiveSource {
@@ -165,7 +184,7 @@ impl LiveSource {
 
         let (wanted, follow_processes) = (options.kinds, options.follow_processes);
         let translator = Translator::new(options);
-        let mut source = LiveSource { ring, kinds, counters, translator, follow_processes, _programs: programs };
+        let mut source = LiveSource { ring, kinds, counters, translator, follow_processes, programs: Some(programs) };
         // First the events, then the look at who is there: so nobody is born unseen in between.
         source.set_kinds(wanted)?;
         let there =

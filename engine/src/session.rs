@@ -55,20 +55,20 @@ pub enum SessionError {
     #[error("there is no pack to run")]
     NoPack,
     /// A pack's file cannot be read.
-    #[error("cannot read pack {name}: {source}")]
+    #[error("cannot read pack {name}: {cause}")]
     Io {
         /// The pack's name.
         name: String,
         /// The operating system's answer.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A pack is broken, of another version, or does not fit the schema.
-    #[error("pack {name} is refused: {source}")]
+    #[error("pack {name} is refused: {cause}")]
     Pack {
         /// The pack's name.
         name: String,
         /// What is wrong with it.
-        source: PackError,
+        cause: PackError,
     },
     /// Two packs cannot run over the same events.
     #[error("packs {first} and {second} cannot run together: {reason}")]
@@ -81,20 +81,20 @@ pub enum SessionError {
         reason: String,
     },
     /// The runtime does not take a pack's code.
-    #[error("pack {name} cannot run: {source}")]
+    #[error("pack {name} cannot run: {cause}")]
     Runtime {
         /// The pack's name.
         name: String,
         /// What the runtime says.
-        source: RuntimeError,
+        cause: RuntimeError,
     },
     /// The matcher does not take a pack's rules.
-    #[error("pack {name} cannot run: {source}")]
+    #[error("pack {name} cannot run: {cause}")]
     Matcher {
         /// The pack's name.
         name: String,
         /// What the matcher says.
-        source: MatcherError,
+        cause: MatcherError,
     },
 }
 
@@ -142,7 +142,7 @@ impl PreparedPacks<'_> {
         let prepare = |NamedPack { name, pack }: &NamedPack| {
             let parts = RuntimeParts { ir: pack.ir(), wasm: pack.module(), lua: pack.predicates() };
             PreparedRuntime::new(options.runtime, &parts)
-                .map_err(|source| SessionError::Runtime { name: name.clone(), source })
+                .map_err(|cause| SessionError::Runtime { name: name.clone(), cause })
         };
         let runtimes: Result<Vec<PreparedRuntime>, SessionError> = packs.iter().map(prepare).collect();
         Ok(PreparedPacks { packs, runtimes: runtimes?, options })
@@ -190,7 +190,7 @@ impl Session {
     pub fn over_source(packs: &PreparedPacks<'_>, table: &FieldTable) -> Result<Session, SessionError> {
         let (fields, schema) = (packs::agreed_event_fields(packs.packs)?, Schema::ecs());
         for NamedPack { name, pack } in packs.packs {
-            pack.check_schema(&schema).map_err(|source| SessionError::Pack { name: name.clone(), source })?;
+            pack.check_schema(&schema).map_err(|cause| SessionError::Pack { name: name.clone(), cause })?;
         }
         Session::new(packs, table.clone(), fields)
     }
@@ -302,10 +302,9 @@ impl RunningPack {
         options: SessionOptions,
     ) -> Result<RunningPack, SessionError> {
         let NamedPack { name, pack } = named;
-        let runtime =
-            runtime.instantiate().map_err(|source| SessionError::Runtime { name: name.clone(), source })?;
+        let runtime = runtime.instantiate().map_err(|cause| SessionError::Runtime { name: name.clone(), cause })?;
         let matcher = Matcher::new(pack.ir(), table, runtime, options.matcher)
-            .map_err(|source| SessionError::Matcher { name: name.clone(), source })?;
+            .map_err(|cause| SessionError::Matcher { name: name.clone(), cause })?;
         let schema = packs::schema_of(pack);
         let rules = alert_rules(pack.manifest(), pack.ir().rules.iter().map(|rule| &rule.kind));
         let maker = AlertMaker::new(&pack.ir().layout, &schema, rules, &named.content_hash());

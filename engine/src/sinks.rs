@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -68,20 +69,20 @@ pub enum SinkError {
     #[error("the reader of standard output is gone")]
     ReaderGone,
     /// The sink cannot be opened.
-    #[error("cannot open {name} for alerts: {source}")]
+    #[error("cannot open {name} for alerts: {cause}")]
     Open {
         /// The sink's name.
         name: String,
         /// The operating system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The sink does not take what is written to it.
-    #[error("cannot write alerts to {name}: {source}")]
+    #[error("cannot write alerts to {name}: {cause}")]
     Write {
         /// The sink's name.
         name: String,
         /// The operating system's answer.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -108,17 +109,21 @@ impl AlertSink {
         let opened: io::Result<Box<dyn Write + Send>> = match target {
             // Not `io::stdout()` itself, which would write line by line.
             AlertTarget::Stdout => io::stdout().as_fd().try_clone_to_owned().map(|fd| Box::new(File::from(fd)) as _),
-            AlertTarget::File(path) => match existing {
-                Existing::Replace => File::create(path),
-                Existing::Append => File::options().append(true).create(true).open(path),
+            AlertTarget::File(path) => {
+                let mut options = File::options();
+                match existing {
+                    Existing::Replace => options.write(true).truncate(true),
+                    Existing::Append => options.append(true),
+                };
+                // Alerts show command lines, and these hold secrets.
+                options.create(true).mode(0o640).open(path).map(|file| Box::new(file) as _)
             }
-            .map(|file| Box::new(file) as _),
             AlertTarget::Unix(path) => UnixStream::connect(path)
                 .and_then(|stream| stream.set_write_timeout(Some(SOCKET_PATIENCE)).map(|()| Box::new(stream) as _)),
         };
         match opened {
             Ok(out) => Ok(AlertSink { stdout: *target == AlertTarget::Stdout, ..AlertSink::new(&name, out) }),
-            Err(source) => Err(SinkError::Open { name, source }),
+            Err(cause) => Err(SinkError::Open { name, cause }),
         }
     }
 
@@ -153,10 +158,10 @@ impl AlertSink {
         self.written
     }
 
-    fn failed(&self, source: io::Error) -> SinkError {
-        match source.kind() {
+    fn failed(&self, cause: io::Error) -> SinkError {
+        match cause.kind() {
             ErrorKind::BrokenPipe if self.stdout => SinkError::ReaderGone,
-            _ => SinkError::Write { name: self.name.clone(), source },
+            _ => SinkError::Write { name: self.name.clone(), cause },
         }
     }
 }

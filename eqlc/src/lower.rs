@@ -20,7 +20,7 @@ use std::collections::HashMap;
 
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{
-    Atom, Ir, Key, NodeId, Node, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
+    Atom, Ir, Key, Node, NodeId, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
 };
 use kestrel_schema::{FieldType, Schema};
 

@@ -33,7 +33,14 @@ use sink::Sink;
 use token::SpannedToken;
 
 lalrpop_util::lalrpop_mod!(
-    #[allow(clippy::all, clippy::unwrap_used, missing_docs, unused, reason = "generated code")]
+    #[allow(
+        clippy::all,
+        clippy::unwrap_used,
+        clippy::allow_attributes_without_reason,
+        missing_docs,
+        unused,
+        reason = "generated code"
+    )]
     grammar,
     "/syntax/grammar.rs"
 );

@@ -4,9 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use eqlc::compile::{
-    CompileOptions, PackOptions, Stage, build_pack, compile_query, compile_rules, show,
-};
+use eqlc::compile::{CompileOptions, PackOptions, Stage, build_pack, compile_query, compile_rules, show};
 use eqlc::diagnostics::{SourceFile, codes, render};
 use eqlc::syntax::Dialect;
 use kestrel_ir::event::{Event, FieldTable};
@@ -240,13 +238,16 @@ fn examples(page: &str) -> Vec<&str> {
 
 #[test]
 fn pages_show_the_mistake_and_a_fix() {
-    let ours = |code: &str| code.starts_with("E02") || code.starts_with("W05") || (code.starts_with("E04") && code >= "E0410");
+    let ours =
+        |code: &str| code.starts_with("E02") || code.starts_with("W05") || (code.starts_with("E04") && code >= "E0410");
     let schema = Schema::ecs();
     for info in codes().into_iter().filter(|info| ours(info.code)) {
         let found: Vec<Vec<&str>> = examples(info.page)
             .into_iter()
             .map(|query| {
-                let endpoint = ["_arraysearch", "$", " as e", "e0.", "arrayCount", "[0]", "of ["].iter().any(|word| query.contains(word));
+                let endpoint = ["_arraysearch", "$", " as e", "e0.", "arrayCount", "[0]", "of ["]
+                    .iter()
+                    .any(|word| query.contains(word));
                 let classic = ["| unique", "join by"].iter().any(|word| query.contains(word));
                 let dialect = match (endpoint, classic) {
                     (_, true) => Dialect::Classic,
@@ -256,8 +257,10 @@ fn pages_show_the_mistake_and_a_fix() {
                 let rule = eqlc::rules::load_all([("rule.eql".to_owned(), query.to_owned())]).rules;
                 let options = CompileOptions { schema: schema.clone(), dialect: Some(dialect) };
                 let compilation = compile_rules(rule, &options);
-                let reports: Vec<&str> =
-                    compilation.reports().flat_map(|(_, diagnostics)| diagnostics.iter().map(|found| found.code)).collect();
+                let reports: Vec<&str> = compilation
+                    .reports()
+                    .flat_map(|(_, diagnostics)| diagnostics.iter().map(|found| found.code))
+                    .collect();
                 reports
             })
             .collect();
@@ -301,7 +304,8 @@ fn deep_queries_compile_or_are_refused_but_never_crash() {
         format!("any where {}{inner}{}", open.repeat(depth), close.repeat(depth))
     };
     let alternating = |depth: usize| {
-        let open: String = (0..depth).map(|level| if level % 2 == 0 { "name == \"a\" and (" } else { "pid == 1 or (" }).collect();
+        let open: String =
+            (0..depth).map(|level| if level % 2 == 0 { "name == \"a\" and (" } else { "pid == 1 or (" }).collect();
         format!("any where {open}flag{}", ")".repeat(depth))
     };
     let cases = [

@@ -82,7 +82,9 @@ fn rules_compile() {
         diagnostics.iter().for_each(|diagnostic| *codes.entry(diagnostic.code).or_default() += 1);
     }
     let of = |folder: &str, paths: Vec<&String>| paths.into_iter().filter(|path| path.contains(folder)).count();
-    for folder in ["detection-rules/rules/linux", "cross-platform", "endpoint-rules/behavior/rules/linux", "macos", "windows"] {
+    for folder in
+        ["detection-rules/rules/linux", "cross-platform", "endpoint-rules/behavior/rules/linux", "macos", "windows"]
+    {
         let built = of(folder, compilation.built.iter().map(|rule| &rule.source.path).collect());
         let failed = of(folder, compilation.failed.iter().map(|rule| &rule.source.path).collect());
         println!("{folder}: {built} built, {failed} failed");

@@ -63,7 +63,11 @@ fn blocks(page: &str) -> Vec<&str> {
 #[test]
 fn every_page_shows_its_code_and_a_cure() {
     for info in codes() {
-        assert!(explain(info.code).is_some_and(|page| page.starts_with(&format!("# {}: {}\n", info.code, info.title))), "{}", info.code);
+        assert!(
+            explain(info.code).is_some_and(|page| page.starts_with(&format!("# {}: {}\n", info.code, info.title))),
+            "{}",
+            info.code
+        );
         let [bad, good] = blocks(info.page)[..] else { continue };
         if !info.code.starts_with("E01") {
             continue;
@@ -102,9 +106,33 @@ fn hostile_input_ends_in_an_error() {
     let start = "any where ";
     let room = (mega - 100) / 8;
     let hostile = [
-        fill("("), fill("["), fill("!["), fill(")"), fill("]"), fill("not "), fill("- "), fill("\""), fill("'"), fill("`"), fill("``` "),
-        fill("/*"), fill("“"), fill("\"\"\""), fill("a "), fill("a."), fill("sequence "), fill("|"), fill("a["), fill(", "), fill("é"),
-        fill("[any where true] "), fill("by a "), fill("\\"), fill("\0"), fill("(a == "), fill("![a where (b "),
+        fill("("),
+        fill("["),
+        fill("!["),
+        fill(")"),
+        fill("]"),
+        fill("not "),
+        fill("- "),
+        fill("\""),
+        fill("'"),
+        fill("`"),
+        fill("``` "),
+        fill("/*"),
+        fill("“"),
+        fill("\"\"\""),
+        fill("a "),
+        fill("a."),
+        fill("sequence "),
+        fill("|"),
+        fill("a["),
+        fill(", "),
+        fill("é"),
+        fill("[any where true] "),
+        fill("by a "),
+        fill("\\"),
+        fill("\0"),
+        fill("(a == "),
+        fill("![a where (b "),
         format!("{start}{}", "not ".repeat(10_000)),
         format!("{start}{}true", "1+".repeat(room)),
         format!("{start}{}1", "1 == ".repeat(room)),

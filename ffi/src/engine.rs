@@ -157,7 +157,7 @@ pub unsafe extern "C" fn kestrel_engine_counters(
     let Some(engine) = (unsafe { handle(engine) }) else { return KestrelStatus::InvalidArgument };
     engine.answer(|| {
         let word = size_of::<u64>();
-        if counters.is_null() || !counters.is_aligned() || size == 0 || size % word != 0 || size > 4096 {
+        if counters.is_null() || !counters.is_aligned() || size == 0 || !size.is_multiple_of(word) || size > 4096 {
             return Err(Refusal::argument("the counters are null, or their size is not that of a `kestrel_counters`"));
         }
         let known = engine.lock()?.counters().in_order();
@@ -246,8 +246,8 @@ impl Running {
         if let Some(word) = runtime {
             options.runtime = word.parse::<RuntimeKind>().map_err(|error| refused(error.to_string()))?;
         }
-        let session = Session::over_documents(slice::from_ref(pack), options)
-            .map_err(|error| refused(error.to_string()))?;
+        let session =
+            Session::over_documents(slice::from_ref(pack), options).map_err(|error| refused(error.to_string()))?;
         let replay = Replay::new(&session);
         let longest_document = InputOptions::default().max_document;
         Ok(Running { session, replay, longest_document, documents: 0, finished: false })
@@ -296,10 +296,7 @@ impl KestrelCounters {
 ///
 /// # Safety
 /// The callback may be called with `user`, and does not unwind.
-unsafe fn sink(
-    callback: Option<KestrelAlertCallback>,
-    user: *mut c_void,
-) -> Result<impl FnMut(&Alert), Refusal> {
+unsafe fn sink(callback: Option<KestrelAlertCallback>, user: *mut c_void) -> Result<impl FnMut(&Alert), Refusal> {
     let callback = callback.ok_or_else(|| Refusal::argument("the alert callback is null"))?;
     let mut line = Vec::new();
     Ok(move |alert: &Alert| {

@@ -11,7 +11,7 @@
 //!                                                               └─▶ alert callback
 //! ```
 //!
-//! Every entry point goes through [`boundary`], which turns pointers into Rust values after checking what can be
+//! Every entry point goes through `boundary.rs`, which turns pointers into Rust values after checking what can be
 //! checked, and lets no panic out.
 //!
 //! INVARIANT: a handle is only reached through a shared reference; what changes in it is behind a lock that is tried and

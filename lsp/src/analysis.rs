@@ -98,7 +98,7 @@ impl Analysis {
             let middle = high - (high - low) / 2;
             if place(middle) <= offset { low = middle } else { high = middle - 1 }
         }
-        Some(low)
+        Some(rule.query.floor_char_boundary(low))
     }
 
     /// The range of the file for a range of the query.

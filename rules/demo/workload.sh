@@ -14,7 +14,7 @@ cat /etc/hosts >/dev/null
 echo dHJ1ZQ== | base64 -d | sh
 
 # A program is dropped, runs under a hidden name, and fails.
-cp "$(command -v false)" "$folder/.updater"
+cp /bin/false "$folder/.updater"
 "$folder/.updater"
 
 # It would like to be root; the bit is taken back at once.

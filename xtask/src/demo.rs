@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value as Json;
 
 use crate::packages::{cargo, ensure_build_tools, is_root, succeed, workspace};
 
@@ -29,7 +30,25 @@ struct Built {
 pub fn run(replay_only: bool) -> Result<()> {
     let built = build()?;
     title("alerts over the recording that the project ships");
-    succeed(Command::new(&built.engine).current_dir(&built.root).arg("--pack").arg(&built.pack).args(["--replay", RECORDING]))?;
+    println!("$ kestrel-engine --pack pack.kpkg --replay {RECORDING}");
+    let replay = Command::new(&built.engine)
+        .current_dir(&built.root)
+        .arg("--pack")
+        .arg(&built.pack)
+        .args(["--replay", RECORDING])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("starting the engine")?;
+    if !replay.status.success() {
+        bail!("the engine failed: {}", replay.status);
+    }
+    let alerts = String::from_utf8(replay.stdout).context("alerts are UTF-8")?;
+    let kept = built.pack.with_file_name("alerts.ndjson");
+    std::fs::write(&kept, &alerts).with_context(|| format!("writing {}", kept.display()))?;
+    alerts.lines().try_for_each(print_alert)?;
+    let first: Json = serde_json::from_str(alerts.lines().next().context("the recording gives alerts")?)?;
+    println!("\nthe first of them, as the engine writes it (on one line; all are in {}):", kept.display());
+    println!("{}", serde_json::to_string_pretty(&first)?);
     if replay_only {
         return Ok(());
     }
@@ -46,29 +65,67 @@ pub fn run(replay_only: bool) -> Result<()> {
     live(&built)
 }
 
-/// Records the workload to the file that the project ships.
+/// Records the workload to the file that the project ships: the engine records the host, and the events of the
+/// workload's own session are kept.
 pub fn record() -> Result<()> {
     let built = build()?;
-    let recording = built.root.join(RECORDING);
-    if recording.exists() {
-        std::fs::remove_file(&recording).with_context(|| format!("removing {}", recording.display()))?;
-    }
+    let folder = std::env::temp_dir().join(format!("kestrel-record-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let (host, kept) = (folder.join("host.klog"), folder.join("kept.ndjson"));
+    let script = folder.join("workload.sh");
+    std::fs::copy(built.root.join(WORKLOAD), &script).context("copying the workload")?;
     let mut engine = Command::new(&built.engine)
         .arg("--pack")
         .arg(&built.pack)
         .arg("--record")
-        .arg(&recording)
-        .args(["--duration", "12"])
+        .arg(&host)
+        .args(["--duration", "9"])
         .stdout(Stdio::null())
         .spawn()
         .context("starting the engine")?;
     std::thread::sleep(Duration::from_secs(2));
-    succeed(Command::new("sh").current_dir("/").arg(built.root.join(WORKLOAD)))?;
+    let mut workload = Command::new("setsid");
+    workload.args(["--wait", "sh"]).arg(&script).current_dir("/").stdin(Stdio::null()).env_clear().env("PATH", "/usr/bin:/bin");
+    succeed(&mut workload)?;
     let status = engine.wait().context("waiting for the engine")?;
     if !status.success() {
         bail!("the engine failed: {status}");
     }
+    let exported = Command::new(&built.engine).args(["log", "cat"]).arg(&host).output().context("reading the recording")?;
+    let root = built.root.display().to_string();
+    let lines: String = String::from_utf8(exported.stdout)
+        .context("the recording is UTF-8")?
+        .lines()
+        .filter(|line| !line.contains(&root))
+        .filter_map(|line| anonymous(line, &script))
+        .map(|line| line + "\n")
+        .collect();
+    std::fs::write(&kept, &lines).with_context(|| format!("writing {}", kept.display()))?;
+    let recording = built.root.join(RECORDING);
+    if recording.exists() {
+        std::fs::remove_file(&recording).with_context(|| format!("removing {}", recording.display()))?;
+    }
+    succeed(Command::new(&built.engine).args(["log", "import", "--output"]).arg(&recording).arg(&kept))?;
+    std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    println!("{} events in {RECORDING}", lines.lines().count());
     succeed(Command::new(&built.engine).args(["log", "verify"]).arg(&recording))
+}
+
+/// The event, if its process belongs to the session that the workload's script leads, without what tells the machine:
+/// its ids, and the process that everything on it descends from.
+fn anonymous(line: &str, script: &Path) -> Option<String> {
+    let mut event: Json = serde_json::from_str(line).ok()?;
+    let leader = event.pointer("/process/session_leader/args")?.as_array()?;
+    if !leader.iter().any(|argument| argument.as_str() == script.to_str()) {
+        return None;
+    }
+    event.pointer_mut("/process")?.as_object_mut()?.remove("entry_leader");
+    for (place, value) in [("/host/id", "demo"), ("/host/name", "demo"), ("/host/hostname", "demo"), ("/agent/id", "demo")] {
+        if let Some(member) = event.pointer_mut(place) {
+            *member = Json::from(value);
+        }
+    }
+    Some(event.to_string())
 }
 
 fn build() -> Result<Built> {
@@ -98,11 +155,11 @@ fn live(built: &Built) -> Result<()> {
         .spawn()
         .context("starting the engine")?;
     std::thread::sleep(Duration::from_millis(1500));
-    println!("starting: sleep 0.1 kestrel-demo, under the name of a shell script");
+    println!("starting: sh -c 'true kestrel-demo-marker'");
     succeed(&mut marker())?;
     let output = engine.wait_with_output().context("waiting for the engine")?;
     let alerts = String::from_utf8_lossy(&output.stdout);
-    print!("{alerts}");
+    alerts.lines().try_for_each(print_alert)?;
     if !output.status.success() {
         bail!("the engine failed: {}", output.status);
     }
@@ -117,6 +174,14 @@ fn marker() -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "true kestrel-demo-marker"]).stdin(Stdio::null()).current_dir(Path::new("/"));
     command
+}
+
+/// One alert in one line for people.
+fn print_alert(line: &str) -> Result<()> {
+    let alert: Json = serde_json::from_str(line).with_context(|| format!("an alert is JSON: {line}"))?;
+    let text = |place: &str| alert.pointer(place).and_then(Json::as_str).unwrap_or("-");
+    println!("{}  {:8}  {}", text("/@timestamp"), text("/rule/severity"), text("/message"));
+    Ok(())
 }
 
 fn title(text: &str) {

@@ -9,6 +9,8 @@ mod packages;
 mod schema;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The project's own chores.
@@ -49,12 +51,19 @@ enum Chore {
     Record,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
         Chore::Demo { replay_only } => demo::run(replay_only),
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Schema { check } => schema::run(check),
         Chore::Bpf { check } => bpf::run(check),
         Chore::Record => demo::record(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -28,8 +28,7 @@ const LAST_BATCHES: usize = 64;
 pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) -> Result<u8, Failure> {
     let prepared = PreparedPacks::new(packs, options.session).map_err(Failure::usage)?;
     let kinds = wanted_kinds(packs);
-    let mut source =
-        LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
+    let mut source = LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
     let session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     let mut run = Run::new(options, packs, session, "live")?;
     say(&format!(
@@ -41,19 +40,23 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
         target_name(&options.alerts),
     ));
     let (schema, table) = (Schema::ecs(), source.fields().clone());
-    let mut take = |run: &mut Run<'_>, event: &Event| {
+    let take = |run: &mut Run<'_>, event: &Event| {
         if !run.broken() {
             run.record(event, || Json::Object(event_document(event, &table, &schema)).to_string().into_bytes());
-            run.process(event);
+            run.with_session(|session, hand_on| session.process(event, hand_on));
         }
     };
     let began = Instant::now();
     let mut recorded = began;
+    let mut status = 0;
     let mut left = options.duration.unwrap_or(Duration::MAX);
     while !stopped(stop) && !run.broken() && !left.is_zero() {
         let polled = source.poll(GLANCE.min(left), &mut |event| take(&mut run, event));
         run.flush_alerts();
-        polled.map_err(Failure::failed)?;
+        if let Err(error) = polled {
+            status = Failure::failed(error).tell();
+            break;
+        }
         if recorded.elapsed() >= RECORD_EVERY {
             run.flush_record();
             recorded = Instant::now();
@@ -66,7 +69,7 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
     // for may come after the run.
     for _ in 0..LAST_BATCHES {
         let polled = source.poll(Duration::ZERO, &mut |event| take(&mut run, event));
-        if run.broken() || polled.map_err(Failure::failed)? == 0 {
+        if run.broken() || !matches!(polled, Ok(1..)) {
             break;
         }
     }
@@ -74,7 +77,7 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
     drop(source);
     run.stats.ledger = LossLedger::of_live(&ledger, run.session.counters().events);
     run.stats.live = Some(ledger);
-    run.finish(false)
+    Ok(run.finish(false).max(status))
 }
 
 /// The kinds of event that some pack wants.
@@ -84,8 +87,7 @@ fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
 }
 
 fn kinds_text(kinds: KindSet) -> String {
-    let names: Vec<&str> =
-        Kind::ALL.into_iter().filter(|kind| kinds.contains(*kind)).map(Kind::name).collect();
+    let names: Vec<&str> = Kind::ALL.into_iter().filter(|kind| kinds.contains(*kind)).map(Kind::name).collect();
     match names.as_slice() {
         [] => "no rule wants an event that this source has".to_owned(),
         names => format!("{} events from the kernel", names.join(", ")),

@@ -158,11 +158,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     Ok(options)
 }
 
-fn of_config<T>(
-    word: Option<&str>,
-    key: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> anyhow::Result<Option<T>> {
+fn of_config<T>(word: Option<&str>, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow::Result<Option<T>> {
     let parsed = word.map(|word| parse(word).map_err(|reason| anyhow!("`{word}`: {reason}"))).transpose();
     parsed.with_context(|| format!("the configuration's `{key}`"))
 }

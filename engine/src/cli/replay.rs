@@ -12,10 +12,10 @@ use kestrel_engine::session::{NamedPack, Replay, Session, Verdict};
 use kestrel_engine::stats::LossLedger;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use super::Failure;
 use super::options::RunOptions;
 use super::report::Trouble;
 use super::run::{Run, stopped};
-use super::Failure;
 
 /// How often a wait for standard input looks whether the run is to end.
 const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -34,19 +34,25 @@ pub(super) fn run(
     let mut replaying = Replaying::new(options, packs, "replay")?;
     for file in files {
         let input = if file.as_os_str() == "-" { open_stdin(options, stop) } else { Input::open(file, options.input) };
-        replaying.input(input, stop, false)?;
+        if let Err(failure) = replaying.input(input, stop, false) {
+            // What was read is still answered.
+            let status = failure.tell();
+            replaying.finish(stop);
+            return Ok(status);
+        }
         if replaying.ends(stop) {
             break;
         }
     }
-    replaying.finish(stop)
+    Ok(replaying.finish(stop))
 }
 
 /// Runs over standard input. Alerts are written as they come.
 pub(super) fn run_stdin(options: &RunOptions, packs: &[NamedPack], stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let mut replaying = Replaying::new(options, packs, "stdin")?;
-    replaying.input(open_stdin(options, stop), stop, true)?;
-    replaying.finish(stop)
+    let read = replaying.input(open_stdin(options, stop), stop, true);
+    let status = read.err().map_or(0, Failure::tell);
+    Ok(replaying.finish(stop).max(status))
 }
 
 fn open_stdin(options: &RunOptions, stop: &Arc<AtomicBool>) -> Result<Input, InputError> {
@@ -66,12 +72,7 @@ impl<'o> Replaying<'o> {
         Ok(Replaying { run: Run::new(options, packs, session, source)?, replay, trouble: Trouble::default() })
     }
 
-    fn input(
-        &mut self,
-        input: Result<Input, InputError>,
-        stop: &AtomicBool,
-        prompt: bool,
-    ) -> Result<(), Failure> {
+    fn input(&mut self, input: Result<Input, InputError>, stop: &AtomicBool, prompt: bool) -> Result<(), Failure> {
         let mut input = input.map_err(Failure::usage)?;
         let (name, unit) = (input.name().to_owned(), input.unit());
         while !self.ends(stop) {
@@ -83,7 +84,6 @@ impl<'o> Replaying<'o> {
                 }
                 Ok(Some(Item::Damaged { message })) => self.trouble.damaged(&name, &message),
                 Ok(None) => break,
-                // The alerts so far stand; they are written when the sink is dropped.
                 Err(error) => return Err(Failure::usage(error)),
             }
         }
@@ -113,7 +113,7 @@ impl<'o> Replaying<'o> {
         stopped(stop) || self.run.broken()
     }
 
-    fn finish(mut self, stop: &AtomicBool) -> Result<u8, Failure> {
+    fn finish(mut self, stop: &AtomicBool) -> u8 {
         let interrupted = stopped(stop);
         if !interrupted {
             // Only the end of the events tells that what is still waited for does not come.

@@ -98,18 +98,7 @@ impl<'o> Run<'o> {
         })
     }
 
-    /// Has the session process an event and hands its alerts on; how many there were.
-    pub(super) fn process(&mut self, event: &Event) -> usize {
-        let Run { session, sink, sink_error, .. } = self;
-        let mut alerts = 0;
-        session.process(event, &mut |alert| {
-            alerts += 1;
-            hand_on(sink, sink_error, alert);
-        });
-        alerts
-    }
-
-    /// What [`Run::process`] does, for callers that drive the session themselves.
+    /// Has `act` drive the session and hands its alerts on.
     pub(super) fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut dyn FnMut(&Alert)) -> T) -> T {
         let Run { session, sink, sink_error, .. } = self;
         act(session, &mut |alert| hand_on(sink, sink_error, alert))
@@ -154,7 +143,7 @@ impl<'o> Run<'o> {
     }
 
     /// Ends the run: writes what waits, says the summary, gives the exit status.
-    pub(super) fn finish(mut self, interrupted: bool) -> Result<u8, Failure> {
+    pub(super) fn finish(mut self, interrupted: bool) -> u8 {
         self.flush_alerts();
         if let Some(recorder) = self.recorder.take() {
             let written = recorder.written();
@@ -175,21 +164,21 @@ impl<'o> Run<'o> {
             let failures = counted(self.stats.session.matcher.runtime_failures, "event");
             say(&format!("warning: the interpreter decided {failures} instead of the runtime: {error}"));
         }
+        let status = match self.sink_error {
+            Some(SinkError::ReaderGone) => 0,
+            Some(error) => Failure::failed(error).tell(),
+            None if self.recording_failed => 1,
+            None if interrupted => INTERRUPTED,
+            None => 0,
+        };
         say(&self.stats.summary());
+        // Last, so that programs find it.
         match self.options.stats {
             Some(StatsFormat::Json) => say_raw(&format!("{}\n", self.stats.json())),
             Some(StatsFormat::Text) => say_raw(&self.stats.text()),
             None => {}
         }
-        match self.sink_error {
-            Some(SinkError::ReaderGone) => return Ok(0),
-            Some(error) => return Err(Failure::failed(error)),
-            None => {}
-        }
-        if self.recording_failed {
-            return Ok(1);
-        }
-        Ok(if interrupted { INTERRUPTED } else { 0 })
+        status
     }
 }
 

@@ -32,11 +32,17 @@ enum Place {
 #[derive(Debug, Clone, Copy, Default)]
 struct Nesting {
     depth: u64,
+    bracket: bool,
     string: bool,
     escape: bool,
 }
 
 impl Nesting {
+    /// Whether an element that began with a bracket has ended, as far as brackets tell.
+    fn closed(self) -> bool {
+        self.depth == 0 && self.bracket && !self.string
+    }
+
     /// Takes a byte; whether the element ends before it.
     fn ends_before(&mut self, byte: u8) -> bool {
         if self.string {
@@ -51,7 +57,7 @@ impl Nesting {
         match byte {
             b',' | b']' if self.depth == 0 => return true,
             b'"' => self.string = true,
-            b'{' | b'[' => self.depth += 1,
+            b'{' | b'[' => (self.depth, self.bracket) = (self.depth + 1, true),
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             _ => {}
         }
@@ -128,8 +134,15 @@ impl Elements {
                 Err(error) => return Err(error),
             };
             if available.is_empty() {
+                if nesting.closed() && length <= self.limit && !self.document().is_empty() {
+                    // The element is whole; the next step tells that the array is not.
+                    self.place = Place::Next;
+                    return Ok(Step::Document(begin, None));
+                }
                 self.place = Place::GivenUp;
-                return Ok(Step::Damaged(format!("the file ends inside the array element that begins on line {begin}")));
+                return Ok(Step::Damaged(format!(
+                    "the file ends inside the array element that begins on line {begin}"
+                )));
             }
             let end = available.iter().position(|byte| nesting.ends_before(*byte));
             let taken = available.get(..end.unwrap_or(available.len())).unwrap_or_default();

@@ -34,7 +34,7 @@ pub enum LogError {
     #[error("the event log could not be written before, and is closed")]
     Closed,
     /// The operating system refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

@@ -361,9 +361,10 @@ impl LogReader {
         self.raw.clear();
         self.raw.reserve(head.raw as usize);
         let sound = xxh3_64(&self.payload) == head.payload_hash
-            && self.decompressor.decompress_to_buffer(&self.payload, &mut self.raw).is_ok_and(|length| {
-                length == head.raw as usize
-            });
+            && self
+                .decompressor
+                .decompress_to_buffer(&self.payload, &mut self.raw)
+                .is_ok_and(|length| length == head.raw as usize);
         if !sound {
             self.counters.lost_records += u64::from(head.records);
             let message = format!("a block of {} records is damaged and passed over", head.records);

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -41,12 +42,13 @@ pub struct LogWriter<W: Write> {
 }
 
 impl LogWriter<File> {
-    /// Opens the log at `path` for appending, with a segment and a header of its own, and makes it when it is not there.
+    /// Opens the log at `path` for appending, with a segment and a header of its own, and makes it when it is not there,
+    /// for its owner alone: events show command lines, and these hold secrets.
     ///
     /// # Errors
     /// When the file exists and is something else, when another process holds it, or when it cannot be written.
     pub fn append_to(path: &Path, header: &LogHeader) -> Result<LogWriter<File>, LogError> {
-        let mut file = File::options().read(true).append(true).create(true).open(path)?;
+        let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
         let about = file.metadata()?;
         if about.is_file() {
             match file.try_lock() {

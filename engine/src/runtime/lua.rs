@@ -241,17 +241,18 @@ impl Drop for OwnedCall {
     }
 }
 
-/// What Lua calls for an atom. It never unwinds into Lua: a panic is kept for [`LuaRuntime::run_batch`].
+/// What Lua calls for an atom: 1 or 0. It never unwinds into Lua: a panic is kept for [`LuaRuntime::run_batch`].
 #[expect(unsafe_code, reason = "called by LuaJIT with the address that it was given")]
-extern "C" fn ask(call: *mut Call, atom: u32) -> bool {
+extern "C" fn ask(call: *mut Call, atom: u32) -> i32 {
     // SAFETY: the prelude passes the address that `load` set, of the `Call` which `LuaRuntime` owns and does not borrow
     // while Lua runs. The prelude keeps both the function and the address from the pack's source.
     let call = unsafe { &mut *call };
     if let Some(answer) = call.cache.known(AtomId(atom)) {
-        return answer;
+        return i32::from(answer);
     }
-    catch_unwind(AssertUnwindSafe(|| call.test(AtomId(atom)))).unwrap_or_else(|_| {
+    let answer = catch_unwind(AssertUnwindSafe(|| call.test(AtomId(atom))));
+    i32::from(answer.unwrap_or_else(|_| {
         call.panicked = true;
         false
-    })
+    }))
 }

@@ -16,7 +16,8 @@ end
 local frame = ffi.cast("const uint8_t *", settings.frame)
 local candidates = ffi.cast("const uint32_t *", settings.candidates)
 local results = ffi.cast("uint8_t *", settings.results)
-local ask = ffi.cast("bool (*)(void *, uint32_t)", settings.ask)
+-- An integer comes back, because LuaJIT does not compile a function that does nothing but call C for a `bool`.
+local ask = ffi.cast("int32_t (*)(void *, uint32_t)", settings.ask)
 local call = ffi.cast("void *", settings.call)
 local integer64, double = ffi.typeof("const int64_t *"), ffi.typeof("const double *")
 local u32, i32 = ffi.cast("const uint32_t *", frame), ffi.cast("const int32_t *", frame)
@@ -48,7 +49,7 @@ local host = {
   slots = settings.slots,
   u32 = u32,
   i32 = i32,
-  atom = function(number) return ask(call, number) end,
+  atom = function(number) return ask(call, number) ~= 0 end,
   integer64_at = integer64_at,
   integer_at = function(offset) return tonumber(integer64_at(offset)) end,
   double_at = double_at,
@@ -62,12 +63,25 @@ local start = settings.source
 setfenv(start, environment)
 local predicates = start()(host)
 
--- PERF: not compiled. A compiled loop would inline one predicate and reach each other one through a chain of guards;
--- interpreted, it enters the compiled code of each predicate directly.
+local list = {}
+
+local function take(count)
+  for index = 1, count do list[index] = candidates[index - 1] end
+end
+
+local function give(count)
+  for index = 1, count do results[index - 1] = list[index] and 1 or 0 end
+end
+
+-- PERF (2026-11): interpreted on purpose. Compiled, the loop inlines one predicate and reaches every other one through a
+-- chain of guards; interpreted, it enters the compiled code of each directly: 1,000 predicates, 4 candidates an event, 640
+-- against 960 ns. Its list is a Lua table, because the interpreter is slow at C arrays; the copies are compiled.
 local function evaluate(count)
-  for index = 0, count - 1 do
-    results[index] = predicates[candidates[index]]() and 1 or 0
+  take(count)
+  for index = 1, count do
+    list[index] = predicates[list[index]]()
   end
+  give(count)
 end
 jit.off(evaluate)
 

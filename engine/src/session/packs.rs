@@ -34,7 +34,7 @@ impl NamedPack {
         // One byte more than allowed, so that the pack itself says that it is too large.
         File::open(path)
             .and_then(|file| file.take(MAX_PACK_SIZE + 1).read_to_end(&mut bytes))
-            .map_err(|source| SessionError::Io { name: name.clone(), source })?;
+            .map_err(|cause| SessionError::Io { name: name.clone(), cause })?;
         NamedPack::read(&name, &bytes)
     }
 
@@ -45,7 +45,7 @@ impl NamedPack {
     pub fn read(name: &str, bytes: &[u8]) -> Result<NamedPack, SessionError> {
         match Pack::read(bytes) {
             Ok(pack) => Ok(NamedPack { name: name.to_owned(), pack }),
-            Err(source) => Err(SessionError::Pack { name: name.to_owned(), source }),
+            Err(cause) => Err(SessionError::Pack { name: name.to_owned(), cause }),
         }
     }
 

@@ -24,6 +24,9 @@ pub struct BuildArguments {
     /// Leaves out the rules that have errors, lists them, and builds the rest.
     #[arg(long)]
     keep_going: bool,
+    /// The pack's name, which its manifest carries.
+    #[arg(long, default_value = "rules")]
+    name: String,
     #[command(flatten)]
     dialect: DialectArgument,
     #[command(flatten)]
@@ -97,9 +100,8 @@ pub fn build(arguments: &BuildArguments, format: MessageFormat) -> anyhow::Resul
     Ok(Outcome::Done)
 }
 
-/// The pack is called like its file; the tests that its rules name travel in it.
+/// The pack's name, and the tests that its rules name: they travel in it.
 fn pack_options(arguments: &BuildArguments, checked: &Checked) -> anyhow::Result<PackOptions> {
-    let name = arguments.output.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut tests: Vec<PackFile> = Vec::new();
     for rule in &checked.compilation.built {
         let folder = Path::new(&rule.source.path).parent().unwrap_or(Path::new("."));
@@ -112,7 +114,7 @@ fn pack_options(arguments: &BuildArguments, checked: &Checked) -> anyhow::Result
             }
         }
     }
-    Ok(PackOptions { name, tests, ..PackOptions::default() })
+    Ok(PackOptions { name: arguments.name.clone(), tests, ..PackOptions::default() })
 }
 
 /// Checks without building.

@@ -4,6 +4,7 @@
 //! failed or a check found something; 2 usage, or a file that cannot be read or written.
 
 mod build;
+mod format;
 mod inspect;
 mod report;
 mod run;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::RunArguments),
     /// Runs the rules' tests.
     Test(test::TestArguments),
+    /// Formats rule files in place.
+    Fmt(format::FormatArguments),
     /// Prints a rule as one stage of the compiler has it.
     Show(show::ShowArguments),
     /// Explains an error code.
@@ -82,8 +85,8 @@ impl SchemaArgument {
 /// `--dialect`.
 #[derive(Debug, Args)]
 pub struct DialectArgument {
-    /// The dialect of all rules. Left out, a rule's own word decides, then the form of its file (behaviour rules are in
-    /// `endpoint`), then `elastic`.
+    /// The dialect of the rules that do not name their own. Left out, the form of a file decides: behaviour rules are in
+    /// `endpoint`, all others in `elastic`.
     #[arg(long, value_enum)]
     dialect: Option<DialectWord>,
 }
@@ -127,6 +130,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => build::check(&arguments, format),
         Command::Run(arguments) => run::run(&arguments, format),
         Command::Test(arguments) => test::test(&arguments, format),
+        Command::Fmt(arguments) => format::format(&arguments, format),
         Command::Show(arguments) => show::show(&arguments, format),
         Command::ExplainError { code } => show::explain_error(&code),
         Command::Fields { pattern, schema } => show::fields(pattern.as_deref(), &schema),

@@ -124,14 +124,12 @@ fn pack_paths(rules: &[BuiltRule]) -> Vec<String> {
         path.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).map(plain).collect()
     };
     let paths: Vec<Vec<String>> = rules.iter().map(|rule| split(&rule.source.path)).collect();
-    let common = paths.iter().skip(1).fold(
-        paths.first().map_or(0, |first| first.len().saturating_sub(1)),
-        |common, path| {
+    let common =
+        paths.iter().skip(1).fold(paths.first().map_or(0, |first| first.len().saturating_sub(1)), |common, path| {
             let first = paths.first().map(Vec::as_slice).unwrap_or_default();
             let same = path.iter().zip(first).take_while(|(left, right)| left == right).count();
             common.min(same).min(path.len().saturating_sub(1))
-        },
-    );
+        });
     let mut taken = HashSet::new();
     let mut unique = |parts: Vec<String>| {
         let path = parts.get(common..).unwrap_or_default().join("/");

@@ -13,7 +13,7 @@ use crate::types::CheckOptions;
 pub struct CompileOptions {
     /// Names and types.
     pub schema: Schema,
-    /// The dialect of all rules; without one, each rule's own.
+    /// The dialect of the rules that do not name their own; without one, the form of a rule's file decides.
     pub dialect: Option<Dialect>,
 }
 
@@ -83,7 +83,7 @@ pub fn compile_rules(sources: Vec<RuleSource>, options: &CompileOptions) -> Comp
             disabled.push(source);
             continue;
         }
-        let dialect = options.dialect.unwrap_or_else(|| source.dialect_or(None));
+        let dialect = source.dialect_or(options.dialect);
         let check = CheckOptions { schema: &options.schema, dialect, live: true };
         match Parsed::new(&source.query, dialect).check(check) {
             (Some(typed), warnings) => checked.push((BuiltRule { source, dialect, warnings }, typed)),

@@ -9,8 +9,8 @@ use kestrel_ir::model::{Ir, PredicateId};
 use kestrel_ir::text;
 use kestrel_schema::Schema;
 
-use super::stages::{Lowered, Parsed};
 use super::QUERY_ID;
+use super::stages::{Lowered, Parsed};
 use crate::diagnostics::{Diagnostic, has_errors};
 use crate::syntax::{Dialect, Span, tokens};
 use crate::types::CheckOptions;
@@ -106,9 +106,7 @@ fn show_ir(stage: Stage, ir: &Ir) -> Result<String, PackRefused> {
             Ok(module) => Ok(hexadecimal(&module)),
             Err(error) => Err(refused("Wasm module", error.to_string())),
         },
-        Stage::Lua => {
-            kestrel_backend_lua::compile(ir).map_err(|error| refused("Lua source", error.to_string()))
-        }
+        Stage::Lua => kestrel_backend_lua::compile(ir).map_err(|error| refused("Lua source", error.to_string())),
         Stage::Bpf => Ok(filters_of(ir)),
     }
 }

@@ -11,7 +11,7 @@ pub(super) enum Doc {
     Text(String),
     /// A blank, or a line break if the group breaks.
     Line,
-    /// Nothing, or a line break if the group breaks.
+    /// Nothing, or a line break if the group breaks and the line is not empty.
     SoftLine,
     /// A line break.
     HardLine,
@@ -86,8 +86,16 @@ impl Page {
         self.output.push_str(&suffix);
     }
 
-    fn line_is_empty(&self) -> bool {
-        self.output.rsplit('\n').next().is_none_or(|line| line.trim().is_empty())
+    /// A line break, or the right indentation where the line is still empty.
+    fn fresh_line(&mut self, indent: usize) {
+        let line = self.output.rsplit('\n').next().unwrap_or("");
+        if !line.trim().is_empty() {
+            return self.break_line(indent);
+        }
+        let start = self.output.len() - line.len();
+        self.output.truncate(start);
+        self.output.push_str(&" ".repeat(if start == 0 { 0 } else { indent }));
+        self.column = indent;
     }
 }
 
@@ -102,7 +110,11 @@ pub(super) fn print(doc: &Doc, width: usize) -> String {
                 // The item before is out; decide about the line between it and the next.
                 if let Some((next, rest)) = rest.split_first() {
                     let fits = page.suffix.is_empty() && fits(next, width.saturating_sub(page.column + 2));
-                    if fits { page.write(" ") } else { page.break_line(indent) }
+                    if fits {
+                        page.write(" ")
+                    } else {
+                        page.break_line(indent)
+                    }
                     steps.push(Step::Fill(indent, rest));
                     steps.push(Step::Doc(indent, fits, next));
                 }
@@ -113,12 +125,8 @@ pub(super) fn print(doc: &Doc, width: usize) -> String {
             Doc::Text(text) => page.write(text),
             Doc::Line if flat => page.write(" "),
             Doc::SoftLine if flat => {}
-            Doc::Line | Doc::SoftLine | Doc::HardLine => page.break_line(indent),
-            Doc::FreshLine => {
-                if !page.line_is_empty() {
-                    page.break_line(indent);
-                }
-            }
+            Doc::Line | Doc::HardLine => page.break_line(indent),
+            Doc::SoftLine | Doc::FreshLine => page.fresh_line(indent),
             Doc::Suffix(text) => page.suffix.push_str(text),
             Doc::Concat(docs) => steps.extend(docs.iter().rev().map(|doc| Step::Doc(indent, flat, doc))),
             Doc::Nest(doc) => steps.push(Step::Doc(indent + 2, flat, doc)),

@@ -7,8 +7,8 @@ use super::comments::Comments;
 use super::layout::Doc;
 use crate::syntax::token::Keyword;
 use crate::syntax::{
-    Call, Category, Comment, Expr, ExprKind, Field, Filter, Form, Key, Literal, Pipe, Query, Segment, Span, Term, escape,
-    raw,
+    Call, Category, Comment, Expr, ExprKind, Field, Filter, Form, Key, Literal, Pipe, Query, Segment, Span, Term,
+    escape, raw,
 };
 
 /// How tightly the kinds of expression bind.
@@ -153,9 +153,7 @@ impl<'a> Printer<'a> {
                 let not = self.leaf(head(expr.span, 3), "not ");
                 Doc::Concat(vec![not, self.expr(inner, level::NOT)])
             }
-            ExprKind::Compare { op, left, right, .. } => {
-                self.binary(left, level::SUM, op.text(), right, level::SUM)
-            }
+            ExprKind::Compare { op, left, right, .. } => self.binary(left, level::SUM, op.text(), right, level::SUM),
             ExprKind::Arithmetic { op, left, right, .. } => {
                 let own = level_of(expr);
                 self.binary(left, own, op.text(), right, own + 1)

@@ -40,7 +40,8 @@ impl Lowering {
 
     /// The node that is true where the condition is false (or, alone, may be).
     fn falsity(&mut self, typed: &Typed, reach: Reach) -> NodeId {
-        if !typed.unknown && !(typed.joined && reach == Reach::Alone) {
+        let may_be_either = typed.unknown || (typed.joined && reach == Reach::Alone);
+        if !may_be_either {
             let node = self.truth(typed, reach);
             return self.negation(node);
         }

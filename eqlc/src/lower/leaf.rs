@@ -96,7 +96,11 @@ impl Lowering {
         if let Some((field, used)) = self.own_field(subject)
             && matches!(used.field_type, FieldType::Keyword | FieldType::Version)
         {
-            return if regex { self.regexes(field, fold, patterns) } else { self.wildcards(field, fold, patterns.to_vec()) };
+            return if regex {
+                self.regexes(field, fold, patterns)
+            } else {
+                self.wildcards(field, fold, patterns.to_vec())
+            };
         }
         let value = self.matches_value(regex, fold, subject, patterns);
         self.atom_node(Atom::Compute { value })

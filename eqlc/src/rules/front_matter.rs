@@ -10,12 +10,28 @@ use toml::de::DeTable;
 use super::errors::{MissingKey, UnclosedFrontMatter, UnknownKey};
 use super::reader::Reader;
 use super::{FileForm, Loaded, LoadedFile, RuleSource, failed};
-use crate::diagnostics::{QueryMap, SourceFile, nearest};
+use crate::diagnostics::{Diagnostic, QueryMap, SourceFile, nearest};
 use crate::syntax::{Dialect, Span};
 
 const KEYS: [&str; 18] = [
-    "id", "name", "description", "severity", "risk_score", "tags", "os", "threat", "references", "dialect", "actions",
-    "optional_actions", "enabled", "tests", "version", "author", "license", "notes",
+    "id",
+    "name",
+    "description",
+    "severity",
+    "risk_score",
+    "tags",
+    "os",
+    "threat",
+    "references",
+    "dialect",
+    "actions",
+    "optional_actions",
+    "enabled",
+    "tests",
+    "version",
+    "author",
+    "license",
+    "notes",
 ];
 const ACTIONS: [&str; 4] = ["block", "kill_process", "quarantine_file", "alert"];
 const SYSTEMS: [&str; 3] = ["linux", "macos", "windows"];
@@ -29,9 +45,12 @@ pub(super) fn load(path: &str, text: &str) -> LoadedFile {
     let mut reader = Reader::new(base);
     let table = reader.parse(metadata);
     let rule = read(table.get_ref(), &mut reader, path, text, query_start);
-    let diagnostics = reader.diagnostics;
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.sort_by_key(Diagnostic::span);
     match rule {
-        Some(rule) => LoadedFile { source: Arc::clone(&rule.source), diagnostics, loaded: Loaded::Rule(Box::new(rule)) },
+        Some(rule) => {
+            LoadedFile { source: Arc::clone(&rule.source), diagnostics, loaded: Loaded::Rule(Box::new(rule)) }
+        }
         None => failed(path, text, diagnostics),
     }
 }

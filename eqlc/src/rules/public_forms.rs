@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::errors::MissingKey;
 use super::reader::Reader;
 use super::{Action, FileForm, Loaded, LoadedFile, RuleSource, failed, literal};
-use crate::diagnostics::SourceFile;
+use crate::diagnostics::{Diagnostic, SourceFile};
 use crate::syntax::Span;
 
 /// Reads a `.toml` file.
@@ -31,9 +31,12 @@ pub(super) fn load(path: &str, text: &str) -> LoadedFile {
     }
     let rule_span = reader.place(rule_range);
     let read = read(root, rule, rule_span, &mut reader, path, text);
-    let diagnostics = reader.diagnostics;
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.sort_by_key(Diagnostic::span);
     match read {
-        Some(rule) => LoadedFile { source: Arc::clone(&rule.source), diagnostics, loaded: Loaded::Rule(Box::new(rule)) },
+        Some(rule) => {
+            LoadedFile { source: Arc::clone(&rule.source), diagnostics, loaded: Loaded::Rule(Box::new(rule)) }
+        }
         None => failed(path, text, diagnostics),
     }
 }

@@ -5,8 +5,8 @@
 use lalrpop_util::{ErrorRecovery, ParseError};
 
 use super::ast::{
-    ArithmeticOp, Category, CompareOp, Duration, Expr, ExprKind, Field, Filter, Form, Join, Key, Literal, MatchOp, Name,
-    Relation, Runs, Sample, Segment, Sequence, Span, Term,
+    ArithmeticOp, Category, CompareOp, Duration, Expr, ExprKind, Field, Filter, Form, Join, Key, Literal, MatchOp,
+    Name, Relation, Runs, Sample, Segment, Sequence, Span, Term,
 };
 use super::errors::{
     ChainedComparison, EmptyList, NotBeforeMatch, PartNotAllowed, PartTwice, PatternNotConstant, RunsOutOfRange,
@@ -158,7 +158,8 @@ impl Actions<'_> {
             self.sink.push(EmptyList { span: Span::new(op_span.end, span.end), operator });
         }
         let alone = !listed;
-        let patterns = patterns.into_iter().map(|pattern| self.pattern(pattern, op, op_span, alone && not.is_none())).collect();
+        let patterns =
+            patterns.into_iter().map(|pattern| self.pattern(pattern, op, op_span, alone && not.is_none())).collect();
         let kind = ExprKind::Match { op, op_span, subject: Box::new(subject.clone()), patterns, listed };
         let Some(not_span) = not else { return Expr { span, kind } };
         let subject_text = subject.span.text(self.source).to_string();
@@ -230,7 +231,13 @@ impl Actions<'_> {
     }
 
     /// `sequence ...`
-    pub(crate) fn sequence(&mut self, span: Span, head: Vec<Part>, terms: Vec<Option<Term>>, until: Option<Option<Term>>) -> Form {
+    pub(crate) fn sequence(
+        &mut self,
+        span: Span,
+        head: Vec<Part>,
+        terms: Vec<Option<Term>>,
+        until: Option<Option<Term>>,
+    ) -> Form {
         let parts = self.parts(head, &["by", "with maxspan"], "the head of a sequence");
         Form::Sequence(Sequence {
             span,
@@ -248,7 +255,13 @@ impl Actions<'_> {
     }
 
     /// `join ...`
-    pub(crate) fn join(&mut self, span: Span, head: Vec<Part>, terms: Vec<Option<Term>>, until: Option<Option<Term>>) -> Form {
+    pub(crate) fn join(
+        &mut self,
+        span: Span,
+        head: Vec<Part>,
+        terms: Vec<Option<Term>>,
+        until: Option<Option<Term>>,
+    ) -> Form {
         let parts = self.parts(head, &["by"], "a join");
         Form::Join(Join {
             span,
@@ -287,7 +300,8 @@ impl Actions<'_> {
                 self.sink.push(PartTwice { span, part: name, first: *first });
                 continue;
             }
-            let later = |other: &str| order.iter().position(|allowed| *allowed == other).is_some_and(|other| other > position);
+            let later =
+                |other: &str| order.iter().position(|allowed| *allowed == other).is_some_and(|other| other > position);
             if let Some((before_span, before)) = seen.iter().find(|(_, other)| later(other)).copied() {
                 let between = Span::new(before_span.start, span.start).text(self.source).trim_end();
                 let fix = (before_span.to(span), format!("{} {between}", span.text(self.source)));

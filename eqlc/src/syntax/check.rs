@@ -47,7 +47,12 @@ pub(crate) fn check(query: &Query, dialect: Dialect, clean: bool, sink: &mut Sin
             checker.plain_terms(&sample.terms, "a sample");
         }
         Form::Join(join) => {
-            checker.only_in(Dialect::Classic, word(join.span, "join"), "`join` is".to_string(), Some("write a `sequence` or a `sample`"));
+            checker.only_in(
+                Dialect::Classic,
+                word(join.span, "join"),
+                "`join` is".to_string(),
+                Some("write a `sequence` or a `sample`"),
+            );
             checker.terms("join", join.span, &join.keys, &join.terms, join.until.as_deref(), clean);
             checker.plain_terms(&join.terms, "a join");
         }
@@ -74,7 +79,15 @@ impl Checker<'_> {
         }
     }
 
-    fn terms(&mut self, form: &'static str, span: Span, keys: &[Key], terms: &[Term], until: Option<&Term>, clean: bool) {
+    fn terms(
+        &mut self,
+        form: &'static str,
+        span: Span,
+        keys: &[Key],
+        terms: &[Term],
+        until: Option<&Term>,
+        clean: bool,
+    ) {
         let steps: usize = terms.iter().map(|term| term.runs.map_or(1, |runs| runs.count as usize)).sum();
         if clean && steps < 2 {
             let single = terms.first().map(|term| term.span);
@@ -129,7 +142,12 @@ impl Checker<'_> {
         match &expr.kind {
             ExprKind::Field(field) => self.field(field),
             ExprKind::Variable(variable) => {
-                self.only_in(Dialect::Endpoint, variable.name.span, format!("the variable `${}` is", variable.name.text), None);
+                self.only_in(
+                    Dialect::Endpoint,
+                    variable.name.span,
+                    format!("the variable `${}` is", variable.name.text),
+                    None,
+                );
             }
             ExprKind::Lineage { relation, filter } => {
                 let span = Span::new(expr.span.start, filter.span.start);
@@ -144,7 +162,9 @@ impl Checker<'_> {
         if self.dialect != Dialect::Elastic {
             return;
         }
-        if let Some((position, index)) = field.segments.iter().enumerate().find(|(_, part)| matches!(part, Segment::Index { .. })) {
+        if let Some((position, index)) =
+            field.segments.iter().enumerate().find(|(_, part)| matches!(part, Segment::Index { .. }))
+        {
             let before = Field { segments: field.segments.iter().take(position).cloned().collect(), ..field.clone() };
             self.sink.push(ArrayIndex { span: index.span(), field: before.name() });
         }
@@ -153,16 +173,18 @@ impl Checker<'_> {
     fn call(&mut self, call: &Call) {
         let Name { span, text } = &call.name;
         let is = |known: &&str| known.eq_ignore_ascii_case(text);
-        if call.fold && !FOLDING_FUNCTIONS.iter().any(|known| is(&known)) {
+        if call.fold && !FOLDING_FUNCTIONS.iter().any(is) {
             let tilde = Span::new(span.end.saturating_sub(1), span.end);
             let allowed = FOLDING_FUNCTIONS.map(|name| format!("`{name}`")).join(", ");
             self.sink.push(MisplacedFold { span: tilde, name: text.clone(), allowed });
         }
-        if ENDPOINT_FUNCTIONS.iter().any(|known| is(&known)) {
+        if ENDPOINT_FUNCTIONS.iter().any(is) {
             let help = match text.to_ascii_lowercase().as_str() {
                 "match" => Some("write `x regex~ \"..\"`"),
                 "wildcard" => Some("write `x like~ \"..\"`"),
-                "arraycontains" => Some("a comparison with a field of many values holds if one of them passes: `x == \"..\"`"),
+                "arraycontains" => {
+                    Some("a comparison with a field of many values holds if one of them passes: `x == \"..\"`")
+                }
                 _ => None,
             };
             self.only_in(Dialect::Endpoint, *span, format!("the function `{text}` is"), help);
@@ -186,7 +208,12 @@ impl Checker<'_> {
                 }
             }
             "count" | "filter" | "sort" | "unique" | "unique_count" => {
-                self.only_in(Dialect::Classic, pipe.name.span, format!("the pipe `{name}` is not supported here: it is"), None);
+                self.only_in(
+                    Dialect::Classic,
+                    pipe.name.span,
+                    format!("the pipe `{name}` is not supported here: it is"),
+                    None,
+                );
             }
             _ => {
                 let nearest = nearest(name, PIPES).map(str::to_string);

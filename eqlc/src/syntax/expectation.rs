@@ -82,7 +82,11 @@ fn groups(names: &[&str]) -> String {
         used.extend(["[", "!["]);
     }
     for name in names.iter().filter(|name| !used.contains(name)) {
-        groups.push(if name.starts_with("a ") || name.starts_with("an ") { (*name).to_string() } else { format!("`{name}`") });
+        groups.push(if name.starts_with("a ") || name.starts_with("an ") {
+            (*name).to_string()
+        } else {
+            format!("`{name}`")
+        });
     }
     match groups.split_last() {
         None => "the end of the query".to_string(),

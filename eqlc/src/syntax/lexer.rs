@@ -17,7 +17,7 @@ use super::{Comment, Span};
 #[derive(Logos, Debug, Clone, Copy, PartialEq)]
 #[logos(skip r"[ \t\r\n\x0c]+")]
 #[logos(skip "\u{feff}")]
-enum Raw {
+enum Lexeme {
     #[regex(r"[A-Za-z_@][A-Za-z0-9_]*")]
     Name,
     #[regex(r"[A-Za-z_@][A-Za-z0-9_]*~")]
@@ -92,7 +92,7 @@ const FOREIGN: [&str; 11] = ["&&", "&", "||", "!", "<>", "===", "!==", "=~", "!~
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Closed(bool);
 
-fn scan_backtick(lexer: &mut Lexer<'_, Raw>) -> Closed {
+fn scan_backtick(lexer: &mut Lexer<'_, Lexeme>) -> Closed {
     let rest = lexer.remainder();
     let mut characters = rest.char_indices().peekable();
     while let Some((index, character)) = characters.next() {
@@ -111,7 +111,7 @@ fn scan_backtick(lexer: &mut Lexer<'_, Raw>) -> Closed {
     Closed(false)
 }
 
-fn scan_line(lexer: &mut Lexer<'_, Raw>, quote: char, escapes: bool) -> Closed {
+fn scan_line(lexer: &mut Lexer<'_, Lexeme>, quote: char, escapes: bool) -> Closed {
     let rest = lexer.remainder();
     let mut characters = rest.char_indices();
     let mut line_end = rest.len();
@@ -140,7 +140,7 @@ fn scan_line(lexer: &mut Lexer<'_, Raw>, quote: char, escapes: bool) -> Closed {
     Closed(false)
 }
 
-fn scan_raw(lexer: &mut Lexer<'_, Raw>) -> Closed {
+fn scan_raw(lexer: &mut Lexer<'_, Lexeme>) -> Closed {
     let rest = lexer.remainder();
     // One pass that stops at the first of both: a search for the line's end alone would make a row of strings quadratic.
     let mut run = 0;
@@ -163,12 +163,12 @@ fn scan_raw(lexer: &mut Lexer<'_, Raw>) -> Closed {
     cut_raw(lexer, rest.trim_end_matches([')', ']', ' ', '\t', ',']).len())
 }
 
-fn cut_raw(lexer: &mut Lexer<'_, Raw>, length: usize) -> Closed {
+fn cut_raw(lexer: &mut Lexer<'_, Lexeme>, length: usize) -> Closed {
     lexer.bump(length);
     Closed(false)
 }
 
-fn scan_typographic(lexer: &mut Lexer<'_, Raw>) -> Closed {
+fn scan_typographic(lexer: &mut Lexer<'_, Lexeme>) -> Closed {
     let found = lexer.remainder().char_indices().find(|(_, character)| "“”„‟‘’‚‛«»\"\n\r".contains(*character));
     match found {
         Some((index, character)) if !matches!(character, '\n' | '\r') => {
@@ -179,7 +179,7 @@ fn scan_typographic(lexer: &mut Lexer<'_, Raw>) -> Closed {
     }
 }
 
-fn scan_comment(lexer: &mut Lexer<'_, Raw>) -> Closed {
+fn scan_comment(lexer: &mut Lexer<'_, Lexeme>) -> Closed {
     let bytes = lexer.remainder().as_bytes();
     let mut depth = 1_usize;
     let mut index = 0;
@@ -209,7 +209,7 @@ pub(crate) fn lex(source: &str, sink: &mut Sink) -> (Vec<SpannedToken>, Vec<Comm
     let mut tokens: Vec<SpannedToken> = Vec::new();
     let mut comments = Vec::new();
     let mut unknown: Option<Span> = None;
-    for (raw, range) in Raw::lexer(source).spanned() {
+    for (raw, range) in Lexeme::lexer(source).spanned() {
         let span = Span::new(range.start, range.end);
         let Ok(raw) = raw else {
             // One diagnostic for a run of unknown characters.
@@ -221,14 +221,14 @@ pub(crate) fn lex(source: &str, sink: &mut Sink) -> (Vec<SpannedToken>, Vec<Comm
         };
         report_unknown(source, unknown.take(), sink);
         match raw {
-            Raw::LineComment => comments.push(Comment { span: trim_end(source, span), block: false }),
-            Raw::BlockComment(Closed(closed)) => {
+            Lexeme::LineComment => comments.push(Comment { span: trim_end(source, span), block: false }),
+            Lexeme::BlockComment(Closed(closed)) => {
                 if !closed {
                     sink.push(UnterminatedComment { span: Span::new(span.start, span.start + 2) });
                 }
                 comments.push(Comment { span, block: true });
             }
-            Raw::Typographic(Closed(false)) => report_unknown(source, Some(span), sink),
+            Lexeme::Typographic(Closed(false)) => report_unknown(source, Some(span), sink),
             raw => tokens.extend(token_of(raw, span, source, sink).map(|token| SpannedToken::new(token, span))),
         }
     }
@@ -240,20 +240,20 @@ fn trim_end(source: &str, span: Span) -> Span {
     Span::new(span.start, span.start + span.text(source).trim_end().len())
 }
 
-fn token_of(raw: Raw, span: Span, source: &str, sink: &mut Sink) -> Option<Token> {
+fn token_of(raw: Lexeme, span: Span, source: &str, sink: &mut Sink) -> Option<Token> {
     let text = span.text(source);
     let inner = |skip: usize, closed: bool, close: usize| {
         text.get(skip..text.len() - if closed { close } else { 0 }).unwrap_or("")
     };
     Some(match raw {
-        Raw::Name | Raw::FoldName => match Keyword::of(text) {
+        Lexeme::Name | Lexeme::FoldName => match Keyword::of(text) {
             Some(keyword) => Token::Keyword(keyword),
             None => match text.strip_suffix('~') {
                 Some(name) => Token::FoldName(name.to_string()),
                 None => Token::Name(text.to_string()),
             },
         },
-        Raw::QuotedName(Closed(closed)) => {
+        Lexeme::QuotedName(Closed(closed)) => {
             let name = inner(1, closed, 1).replace("``", "`");
             if !closed {
                 sink.push(MalformedQuotedName { span, reason: "expected a second backtick on this line" });
@@ -264,32 +264,32 @@ fn token_of(raw: Raw, span: Span, source: &str, sink: &mut Sink) -> Option<Token
             }
             Token::QuotedName(name)
         }
-        Raw::Variable => Token::Variable(inner(1, false, 0).to_string()),
-        Raw::Integer | Raw::Float => number(text, span, sink),
-        Raw::Suffixed => Token::Suffixed,
-        Raw::String(Closed(closed)) => {
+        Lexeme::Variable => Token::Variable(inner(1, false, 0).to_string()),
+        Lexeme::Integer | Lexeme::Float => number(text, span, sink),
+        Lexeme::Suffixed => Token::Suffixed,
+        Lexeme::String(Closed(closed)) => {
             if !closed {
                 sink.push(UnterminatedString { span, quote: "\"", close_at: span.end });
             }
             Token::String(strings::unescape(inner(1, closed, 1), span.start + 1, Some(sink)))
         }
-        Raw::RawString(Closed(closed)) => {
+        Lexeme::RawString(Closed(closed)) => {
             if !closed {
                 sink.push(UnterminatedString { span, quote: "\"\"\"", close_at: span.end });
             }
             Token::RawString(inner(3, closed, 3).to_string())
         }
-        Raw::SingleQuoted(Closed(closed)) => {
+        Lexeme::SingleQuoted(Closed(closed)) => {
             let value = strings::unescape(inner(1, closed, 1), span.start + 1, Some(sink));
             sink.push(SingleQuotedString { span, replacement: strings::escape(&value) });
             Token::String(value)
         }
-        Raw::OldRaw(Closed(closed)) => {
+        Lexeme::OldRaw(Closed(closed)) => {
             let value = inner(2, closed, 1).to_string();
             sink.push(OldRawString { span, replacement: strings::raw(&value) });
             Token::RawString(value)
         }
-        Raw::Typographic(_) => {
+        Lexeme::Typographic(_) => {
             let mut characters = text.chars();
             characters.next();
             characters.next_back();
@@ -297,9 +297,9 @@ fn token_of(raw: Raw, span: Span, source: &str, sink: &mut Sink) -> Option<Token
             sink.push(TypographicQuotes { span, replacement: strings::escape(&value) });
             Token::String(value)
         }
-        Raw::Symbol(symbol) => Token::Symbol(symbol),
-        Raw::Foreign => Token::Foreign(FOREIGN.into_iter().find(|known| *known == text)?),
-        Raw::LineComment | Raw::BlockComment(_) => return None,
+        Lexeme::Symbol(symbol) => Token::Symbol(symbol),
+        Lexeme::Foreign => Token::Foreign(FOREIGN.into_iter().find(|known| *known == text)?),
+        Lexeme::LineComment | Lexeme::BlockComment(_) => return None,
     })
 }
 
@@ -324,7 +324,10 @@ fn report_unknown(source: &str, span: Option<Span>, sink: &mut Sink) {
     let fix = match text {
         ";" => Some(("a query ends without `;`".to_string(), String::new())),
         "#" => Some(("a comment starts with `//`".to_string(), "//".to_string())),
-        _ if text.chars().all(|character| character.is_whitespace() || "\u{200b}\u{200c}\u{200d}\u{2060}".contains(character)) => {
+        _ if text
+            .chars()
+            .all(|character| character.is_whitespace() || "\u{200b}\u{200c}\u{200d}\u{2060}".contains(character)) =>
+        {
             Some(("this looks like a blank; write a plain space".to_string(), " ".to_string()))
         }
         _ => None,

@@ -80,7 +80,9 @@ impl Checker<'_> {
                 let quoted = format!("\"{}\"", self.text(right.span));
                 (Some(format!("write the number as a text: `{quoted}`")), Some((right.span, quoted)))
             }
-            (Type::Of(Family::Number), Some(Constant::String(text))) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            (Type::Of(Family::Number), Some(Constant::String(text)))
+                if text.parse::<f64>().is_ok_and(f64::is_finite) =>
+            {
                 (Some("write the number without quotes".to_owned()), Some((right.span, text.clone())))
             }
             (Type::Of(Family::Boolean), Some(Constant::String(text))) if text == "true" || text == "false" => {

@@ -166,7 +166,10 @@ impl From<ListElementTypeDiffers> for Diagnostic {
 impl From<FieldAgainstField> for Diagnostic {
     fn from(error: FieldAgainstField) -> Self {
         error
-            .start(format!("`{}` compares a field with a field, which only the dialect `endpoint` allows", error.operator))
+            .start(format!(
+                "`{}` compares a field with a field, which only the dialect `endpoint` allows",
+                error.operator
+            ))
             .primary(error.right, "expected a constant")
             .secondary(error.left, "this depends on the event too")
             .help("choose the dialect with `--dialect endpoint` or `dialect = \"endpoint\"`")
@@ -255,9 +258,8 @@ impl From<KeyTypesDiffer> for Diagnostic {
 
 impl From<MisplacedAlias> for Diagnostic {
     fn from(error: MisplacedAlias) -> Self {
-        let diagnostic = error
-            .start(format!("the event `{}` cannot be used here", error.name))
-            .primary(error.span, error.reason);
+        let diagnostic =
+            error.start(format!("the event `{}` cannot be used here", error.name)).primary(error.span, error.reason);
         match error.defined {
             Some(span) => diagnostic.secondary(span, "defined here"),
             None => diagnostic,

@@ -8,8 +8,8 @@ use kestrel_ir::regex;
 use kestrel_schema::Family;
 
 use super::errors::{
-    ArgumentNotConstant, ArgumentNotField, MalformedAddress, MalformedRegex, UnknownFunction,
-    WrongArgumentCount, WrongArgumentType,
+    ArgumentNotConstant, ArgumentNotField, MalformedAddress, MalformedRegex, UnknownFunction, WrongArgumentCount,
+    WrongArgumentType,
 };
 use super::tree::{FieldOwner, Type, Typed};
 use super::warnings::WildcardInFunction;
@@ -304,7 +304,8 @@ impl Checker<'_> {
         }
         if matches!(wanted, Argument::Block | Argument::Pattern) {
             let Some(Constant::String(text)) = typed.constant() else {
-                let expected = if wanted == Argument::Block { "a block of addresses as a text" } else { "a pattern as a text" };
+                let expected =
+                    if wanted == Argument::Block { "a block of addresses as a text" } else { "a pattern as a text" };
                 self.report(ArgumentNotConstant { span: expr.span, name, expected });
                 return false;
             };
@@ -317,7 +318,9 @@ impl Checker<'_> {
         let (fits, expected) = match (wanted, typed.result) {
             (_, Type::Null) => (true, ""),
             // A date is held as a number of nanoseconds, which is no text that anyone wants to see.
-            (Argument::Any, Type::Of(family)) => (family != Family::Date, "a text, a number, a boolean, an ip or a version"),
+            (Argument::Any, Type::Of(family)) => {
+                (family != Family::Date, "a text, a number, a boolean, an ip or a version")
+            }
             (Argument::Text, Type::Of(family)) => (matches!(family, Family::Text | Family::Version), "a text"),
             (Argument::Number, Type::Of(family)) => (family == Family::Number, "a number"),
             (Argument::Boolean, Type::Of(family)) => (family == Family::Boolean, "a boolean"),

@@ -28,7 +28,8 @@ pub(super) fn date(constant: &Constant) -> Option<Constant> {
 pub(super) fn is_version(text: &str) -> bool {
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
     let numbers = text.split(['-', '+']).next().unwrap_or("");
-    !numbers.is_empty() && numbers.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    !numbers.is_empty()
+        && numbers.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Whether a text that is taken literally was probably meant as a pattern. A command line may well hold a `*` or a `?`
@@ -50,10 +51,20 @@ mod tests {
         assert_eq!(address("10.0.0.0/8"), None);
         assert_eq!(date(&Constant::Integer(1)), Some(Constant::Integer(1_000_000)));
         assert_eq!(date(&Constant::String("soon".to_owned())), None);
-        for (text, expected) in [("1.2", true), ("v2", true), ("1.0.0-rc.1+b", true), ("new", false), ("1..2", false), ("", false)] {
+        for (text, expected) in
+            [("1.2", true), ("v2", true), ("1.0.0-rc.1+b", true), ("new", false), ("1..2", false), ("", false)]
+        {
             assert_eq!(is_version(text), expected, "{text}");
         }
-        for (text, expected) in [("*.exe", true), ("*", false), ("a?", false), ("?:\\Users\\x", true), ("plain", false), ("grep -o a.*b c", false), ("* /add*", true)] {
+        for (text, expected) in [
+            ("*.exe", true),
+            ("*", false),
+            ("a?", false),
+            ("?:\\Users\\x", true),
+            ("plain", false),
+            ("grep -o a.*b c", false),
+            ("* /add*", true),
+        ] {
             assert_eq!(looks_like_pattern(text), expected, "{text}");
         }
     }

@@ -72,7 +72,8 @@ impl Checker<'_> {
     pub(super) fn unknown_field(&mut self, name: &str, span: Span) {
         let nearest = self.schema.nearest(name, OFFERED);
         let note = self.schema.dynamic().then(|| {
-            "the schema takes types from the data, but the data has no such field; list it in the schema file".to_owned()
+            "the schema takes types from the data, but the data has no such field; list it in the schema file"
+                .to_owned()
         });
         self.report(UnknownField { span, name: name.to_owned(), nearest, note });
     }
@@ -89,9 +90,13 @@ impl Checker<'_> {
             })
             .collect();
         let name = names.join(".");
-        let misplaced = |reason| MisplacedAlias { span: first.span, name: first.text.clone(), reason, defined: Some(alias.span) };
+        let misplaced =
+            |reason| MisplacedAlias { span: first.span, name: first.text.clone(), reason, defined: Some(alias.span) };
         if name.is_empty() {
-            let error = MisplacedAlias { span: field.span, ..misplaced("expected a field of this event, as in `e0.process.name`") };
+            let error = MisplacedAlias {
+                span: field.span,
+                ..misplaced("expected a field of this event, as in `e0.process.name`")
+            };
             self.report(error);
             return Some((None, name));
         }

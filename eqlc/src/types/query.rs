@@ -9,9 +9,7 @@ use kestrel_schema::{Family, FieldType, known_categories};
 use super::errors::{AliasTwice, KeyTypesDiffer};
 use super::limit_errors::{JoinNotSupported, PipeNeedsEnd, PipeNotSupported, RuleTooLarge};
 use super::names::Resolved;
-use super::tree::{
-    FieldOwner, FieldUse, Type, TypedFilter, TypedForm, TypedKey, TypedQuery, TypedSequence, TypedTerm,
-};
+use super::tree::{FieldOwner, FieldUse, Type, TypedFilter, TypedForm, TypedKey, TypedQuery, TypedSequence, TypedTerm};
 use super::warnings::{NeverTrue, UnknownCategory};
 use super::{Alias, Checker};
 use crate::diagnostics::nearest;

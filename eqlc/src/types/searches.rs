@@ -23,7 +23,11 @@ impl Checker<'_> {
         };
         if self.search.is_some() {
             let reason = "a search within a search";
-            self.report(ArraySearchNotSupported { span, reason, help: "search each array on its own, joined by `and`" });
+            self.report(ArraySearchNotSupported {
+                span,
+                reason,
+                help: "search each array on its own, joined by `and`",
+            });
             return Typed::error(span);
         }
         let searched = self.searched_field(field, &call.name.text);

@@ -15,6 +15,8 @@ use aho_corasick::AhoCorasick;
 use kestrel_ir::model::StringMatch;
 use kestrel_ir::pattern::{has_wildcard, wildcard_matches};
 use kestrel_ir::regex::Regex;
+use regex_automata::util::prefilter::Prefilter;
+use regex_automata::{MatchKind, Span};
 
 use super::string_set::StringSet;
 
@@ -34,7 +36,7 @@ pub(super) struct Wildcards {
     exact: StringSet,
     prefixes: Ends,
     suffixes: Ends,
-    infixes: Option<AhoCorasick>,
+    infixes: Option<Infixes>,
     segments: Box<[Segments]>,
     rest: Box<[Box<str>]>,
 }
@@ -50,9 +52,30 @@ struct Ends {
 #[derive(Debug)]
 struct Segments {
     start: Box<str>,
-    middle: Box<[AhoCorasick]>,
+    middle: Box<[Infix]>,
     end: Box<str>,
     shortest: usize,
+}
+
+/// What searches for one string: by hand in short texts, else a vectorised search (`regex-automata` gives it out as a
+/// prefilter, which for one whole string is exact).
+///
+/// PERF (2026-11): 32 predicates with `*curl*17*` and its like over a command line of 47 bytes took 9.7 us an event
+/// vectorised, 10.7 us by hand and 12.1 us with an automaton of `aho-corasick` for each part.
+#[derive(Debug)]
+struct Infix {
+    string: Box<str>,
+    search: Option<Prefilter>,
+}
+
+/// The longest text that is searched by hand, in bytes.
+const SHORT: usize = 16;
+
+/// What searches for any of some strings.
+#[derive(Debug)]
+enum Infixes {
+    One(Infix),
+    Many(AhoCorasick),
 }
 
 impl StringTest {
@@ -110,7 +133,7 @@ impl Wildcards {
                 (start, [], "") => prefixes.push(start),
                 ("", [], end) => suffixes.push(end),
                 ("", [infix], "") => infixes.push(*infix),
-                (start, middle, end) => segments.push(Segments::new(start, middle, end)?),
+                (start, middle, end) => segments.push(Segments::new(start, middle, end)),
             }
         }
         Ok(Wildcards {
@@ -118,7 +141,11 @@ impl Wildcards {
             exact: StringSet::new(exact),
             prefixes: Ends::new(&prefixes),
             suffixes: Ends::new(&suffixes),
-            infixes: if infixes.is_empty() { None } else { Some(automaton(&infixes)?) },
+            infixes: match &infixes[..] {
+                [] => None,
+                [infix] => Some(Infixes::One(Infix::new(infix))),
+                _ => Some(Infixes::Many(automaton(&infixes)?)),
+            },
             segments: segments.into(),
             rest: rest.into(),
         })
@@ -129,7 +156,7 @@ impl Wildcards {
             || self.exact.contains(text)
             || self.prefixes.any(|length| text.get(..length))
             || self.suffixes.any(|length| text.get(text.len().checked_sub(length)?..))
-            || self.infixes.as_ref().is_some_and(|automaton| automaton.is_match(text))
+            || self.infixes.as_ref().is_some_and(|infixes| infixes.is_in(text))
             || self.segments.iter().any(|segments| segments.matches(text))
             || self.rest.iter().any(|pattern| wildcard_matches(pattern, text))
     }
@@ -151,10 +178,10 @@ impl Ends {
 }
 
 impl Segments {
-    fn new(start: &str, middle: &[&str], end: &str) -> Result<Segments, String> {
+    fn new(start: &str, middle: &[&str], end: &str) -> Segments {
         let shortest = start.len() + end.len() + middle.iter().map(|part| part.len()).sum::<usize>();
-        let middle = middle.iter().map(|part| automaton(&[part])).collect::<Result<_, _>>()?;
-        Ok(Segments { start: start.into(), middle, end: end.into(), shortest })
+        let middle = middle.iter().map(|part| Infix::new(part)).collect();
+        Segments { start: start.into(), middle, end: end.into(), shortest }
     }
 
     /// The leftmost place for each part in turn is enough: a later one only leaves less for the parts behind it.
@@ -163,9 +190,9 @@ impl Segments {
             return false;
         }
         let Some(mut between) = text.get(self.start.len()..text.len() - self.end.len()) else { return false };
-        self.middle.iter().all(|part| match part.find(between) {
-            Some(found) => {
-                between = between.get(found.end()..).unwrap_or("");
+        self.middle.iter().all(|part| match part.end_in(between) {
+            Some(end) => {
+                between = between.get(end..).unwrap_or("");
                 true
             }
             None => false,
@@ -173,7 +200,40 @@ impl Segments {
     }
 }
 
-/// Finds any of some strings. With one string `aho-corasick` hands the search to a vectorised substring search.
+impl Infix {
+    fn new(string: &str) -> Infix {
+        Infix { string: string.into(), search: Prefilter::new(MatchKind::LeftmostFirst, &[string]) }
+    }
+
+    /// Behind the leftmost place in `text`.
+    fn end_in(&self, text: &str) -> Option<usize> {
+        match &self.search {
+            Some(search) if text.len() > SHORT => {
+                search.find(text.as_bytes(), Span::from(0..text.len())).map(|found| found.end)
+            }
+            _ => find_by_hand(text.as_bytes(), self.string.as_bytes()),
+        }
+    }
+}
+
+/// The end of the leftmost `wanted`.
+fn find_by_hand(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    let Some((&first, rest)) = wanted.split_first() else { return Some(0) };
+    let starts = text.len().checked_sub(rest.len())?;
+    let found = |&start: &usize| text[start] == first && text[start + 1..].starts_with(rest);
+    (0..starts).find(found).map(|start| start + wanted.len())
+}
+
+impl Infixes {
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Infixes::One(infix) => infix.end_in(text).is_some(),
+            Infixes::Many(automaton) => automaton.is_match(text),
+        }
+    }
+}
+
+/// Finds any of some strings.
 fn automaton(strings: &[&str]) -> Result<AhoCorasick, String> {
     AhoCorasick::new(strings).map_err(|error| format!("too many patterns: {error}"))
 }

@@ -26,6 +26,11 @@ fn wildcard_shapes_match_as_the_pattern_says() {
             assert_eq!(test.matches(text), wildcard_matches(pattern, text), "`{pattern}` over `{text}`");
         }
     }
+    let long = format!("{}needle{}äb", "x".repeat(70), "y".repeat(70));
+    for pattern in ["*needle*", "x*needle*b", "*needle*ä*", "*needle*needle*", "*yä*", "*xn*", "*zz*"] {
+        let test = StringTest::new(StringMatch::Wildcard, false, &strings(&[pattern])).expect("a pattern");
+        assert_eq!(test.matches(&long), wildcard_matches(pattern, &long), "`{pattern}` over a long text");
+    }
     for window in patterns.windows(5) {
         let test = StringTest::new(StringMatch::Wildcard, false, &strings(window)).expect("patterns");
         for text in texts {

@@ -9,8 +9,13 @@ use crate::syntax::errors::{
 use crate::syntax::sink::Sink;
 use crate::syntax::token::{SpannedToken, Symbol, Token};
 
-const UNITS: [(&str, i64); 5] =
-    [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000), ("d", 86_400_000_000_000)];
+const UNITS: [(&str, i64); 5] = [
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
 
 /// Reads the duration that `tokens` starts with; `None` where there is none.
 pub(super) fn read(tokens: &[SpannedToken], source: &str, sink: &mut Sink) -> Option<(SpannedToken, usize)> {
@@ -29,7 +34,8 @@ pub(super) fn read(tokens: &[SpannedToken], source: &str, sink: &mut Sink) -> Op
         },
         Token::Suffixed => {
             let whole = number.span.text(source);
-            let split = whole.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(whole.len());
+            let split =
+                whole.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(whole.len());
             let (digits, unit) = whole.split_at(split);
             (digits, Some((unit, number.span)), 1)
         }

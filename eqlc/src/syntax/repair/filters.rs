@@ -30,7 +30,8 @@ pub(crate) fn complete(tokens: Vec<SpannedToken>, source: &str, sink: &mut Sink)
             output.push(SpannedToken::new(Token::Symbol(Symbol::OpenBracket), start));
             close_at = Some(index + length);
         }
-        let behind = if std::mem::take(&mut filter_starts) { start_filter(rest, &mut output, source, sink) } else { Vec::new() };
+        let behind =
+            if std::mem::take(&mut filter_starts) { start_filter(rest, &mut output, source, sink) } else { Vec::new() };
         match &token.token {
             Token::Symbol(Symbol::OpenBracket | Symbol::OpenMissing) => {
                 depth += 1;
@@ -67,7 +68,9 @@ fn filter_length(tokens: &[SpannedToken]) -> usize {
     let mut depth = 0_usize;
     for (index, token) in tokens.iter().enumerate().skip(2) {
         let ends = match &token.token {
-            Token::Symbol(Symbol::OpenBracket) => !tokens.get(index - 1).is_some_and(|last| last.token.is_word(Keyword::Of)),
+            Token::Symbol(Symbol::OpenBracket) => {
+                !tokens.get(index - 1).is_some_and(|last| last.token.is_word(Keyword::Of))
+            }
             Token::Symbol(Symbol::OpenMissing | Symbol::Bar) | Token::As => true,
             Token::Keyword(Keyword::Until | Keyword::By | Keyword::With) => true,
             _ => tokens.get(index..).is_some_and(is_filter),
@@ -85,7 +88,12 @@ fn filter_length(tokens: &[SpannedToken]) -> usize {
 }
 
 /// Looks at the first tokens of a filter; emits what is missing before them and returns what is missing behind the first.
-fn start_filter(tokens: &[SpannedToken], output: &mut Vec<SpannedToken>, source: &str, sink: &mut Sink) -> Vec<SpannedToken> {
+fn start_filter(
+    tokens: &[SpannedToken],
+    output: &mut Vec<SpannedToken>,
+    source: &str,
+    sink: &mut Sink,
+) -> Vec<SpannedToken> {
     let Some(first) = tokens.first() else { return Vec::new() };
     let at = |offset| Span::new(offset, offset);
     let word = |keyword, offset| SpannedToken::new(Token::Keyword(keyword), at(offset));
@@ -122,7 +130,13 @@ fn start_filter(tokens: &[SpannedToken], output: &mut Vec<SpannedToken>, source:
             || matches!(
                 next.token,
                 Token::Symbol(
-                    Symbol::Dot | Symbol::OpenParen | Symbol::Plus | Symbol::Minus | Symbol::Star | Symbol::Slash | Symbol::Percent
+                    Symbol::Dot
+                        | Symbol::OpenParen
+                        | Symbol::Plus
+                        | Symbol::Minus
+                        | Symbol::Star
+                        | Symbol::Slash
+                        | Symbol::Percent
                 )
             )
     });

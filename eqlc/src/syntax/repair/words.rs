@@ -187,7 +187,8 @@ impl Corrector<'_> {
         }
         let reason = "letters right behind a number; a name that starts with a digit is written in backticks";
         self.sink.push(MalformedNumber { span, text: text.to_string(), reason, value: None });
-        let digits = text.split(|character: char| !character.is_ascii_digit() && character != '.').next().unwrap_or("0");
+        let digits =
+            text.split(|character: char| !character.is_ascii_digit() && character != '.').next().unwrap_or("0");
         lexer::number(if digits.is_empty() { "0" } else { digits }, span, self.sink)
     }
 
@@ -266,11 +267,11 @@ impl Corrector<'_> {
                 behind || self.previous_is_word(Keyword::Not)
             }
             Keyword::Where => behind || self.previous_is_word(Keyword::Any),
-            Keyword::Not => {
-                behind || next.is_some_and(|next| next.starts_operand() || next.is_word(Keyword::Not))
-            }
+            Keyword::Not => behind || next.is_some_and(|next| next.starts_operand() || next.is_word(Keyword::Not)),
             Keyword::True | Keyword::False | Keyword::Null => {
-                !behind && self.previous().is_some() && !next_is(Symbol::OpenParen)
+                !behind
+                    && self.previous().is_some()
+                    && !next_is(Symbol::OpenParen)
                     && !next.is_some_and(|next| next.is_word(Keyword::Where))
             }
             Keyword::Sequence | Keyword::Sample | Keyword::Join => self.output.is_empty() && self.terms,
