@@ -259,7 +259,7 @@ fn losses_are_counted_and_the_books_balance() {
 fn nothing_stays_attached() {
     let Some(watch) = Watch::open(LiveOptions::default()) else { return };
     let info = |program: (&str, &aya::programs::Program)| program.1.info().ok().map(|info| info.id());
-    let own: Vec<u32> = watch.source._programs.programs().filter_map(info).collect();
+    let own: Vec<u32> = watch.source.programs.iter().flat_map(aya::Ebpf::programs).filter_map(info).collect();
     assert_eq!(own.len(), 3);
     drop(watch);
     let begun = Instant::now();
