@@ -156,6 +156,12 @@ impl Rest<'_> {
                 self.field(*object);
                 self.open.push(Entry::Node(*condition));
             }
+            // Which processes are related is known in user space alone: by the id of the event's process.
+            Atom::Lineage { .. } => {
+                if let Some(lineage) = self.ir.lineage {
+                    self.field(lineage.entity);
+                }
+            }
         }
     }
 

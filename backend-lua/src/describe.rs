@@ -41,6 +41,7 @@ pub(crate) fn describe(atom: &Atom, layout: &Layout) -> String {
         }
         Atom::Compute { .. } => "a computation".to_owned(),
         Atom::AnyObject { object, .. } => format!("any object of {}", name(object)),
+        Atom::Lineage { relation, predicate } => format!("{} a process of predicate {}", relation.text(), predicate.0),
     }
 }
 

@@ -56,11 +56,8 @@ fn shared_data() -> Option<PathBuf> {
 fn real_rules_over_real_recordings_agree_on_every_runtime() {
     let Some(data) = shared_data() else { return };
     let built = build(&[data.join("rules")]).expect("a pack");
-    println!("{} rules failed, {} files are not EQL", built.failed.len(), built.skipped);
-    for (path, reason) in &built.failed {
-        println!("{path}: {reason}");
-        assert!(reason.contains("descendant of"), "{path}: {reason}");
-    }
+    println!("{} files are not EQL", built.skipped);
+    assert!(built.failed.is_empty(), "{:#?}", built.failed);
     for name in ["linux_recording", "linux_log4shell_auditd", "linux_log4shell_sysmon", "windows_atomic"] {
         let recording = data.join("events").join(format!("{name}.ndjson.zst"));
         let reference = alerts(&built.pack, &recording, RUNTIMES[0]).expect("alerts");

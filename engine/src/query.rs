@@ -3,6 +3,7 @@
 //! In: a compiled IR of one rule, a runtime, the documents. Out: for each match the numbers of its documents. The same
 //! matcher as everywhere does the work; what is special here is that the events are sorted before they are matched.
 
+mod sample;
 pub mod typing;
 
 use kestrel_core::key::JoinKey;
@@ -11,7 +12,7 @@ use kestrel_core::runtime::Runtime;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::{DecodeError, Decoder};
 use kestrel_ir::frame::FrameBuilder;
-use kestrel_ir::model::Ir;
+use kestrel_ir::model::{Ir, RuleKind};
 use kestrel_schema::Schema;
 
 /// A match of a query.
@@ -48,6 +49,13 @@ pub fn run<D: AsRef<[u8]>>(
     schema: &Schema,
     documents: &[D],
 ) -> Result<QueryResult, MatcherError> {
+    let query = ir;
+    let terms = match ir.rules.first().map(|rule| &rule.kind) {
+        Some(RuleKind::Sample { terms }) => Some(terms),
+        _ => None,
+    };
+    let filters = terms.map(|terms| sample::filters(ir, terms));
+    let ir = filters.as_ref().unwrap_or(ir);
     let mut table = FieldTable::new();
     FrameBuilder::wanted(&ir.layout, &mut table);
     let decoder = Decoder::new(&table, schema.event());
@@ -62,7 +70,7 @@ pub fn run<D: AsRef<[u8]>>(
     }
     order.sort_unstable();
     result.events = order.len() as u64;
-    let options = MatcherOptions { stream_pipes: false, max_keys_per_rule: usize::MAX };
+    let options = MatcherOptions { stream_pipes: false, max_keys_per_rule: usize::MAX, max_processes: usize::MAX };
     let mut matcher = Matcher::new(ir, &table, runtime, options)?;
     let mut matches: Vec<Match> = Vec::new();
     for &(_, _, number) in &order {
@@ -75,7 +83,10 @@ pub fn run<D: AsRef<[u8]>>(
     }
     matcher.finish(&mut matches);
     matches.sort_by_key(|found| found.last);
-    if let Some(rule) = ir.rules.first() {
+    if let Some(terms) = terms {
+        matches = sample::samples(ir, terms, matches);
+    }
+    if let Some(rule) = query.rules.first() {
         apply_pipes(&mut matches, &rule.pipes);
     }
     result.matches = matches

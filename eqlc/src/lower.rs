@@ -20,12 +20,12 @@ use std::collections::HashMap;
 
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{
-    Atom, Ir, Key, Node, NodeId, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
+    Atom, Ir, Key, LineageFields, Node, NodeId, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
 };
 use kestrel_schema::{FieldType, Schema};
 
 use crate::types::tree::{
-    FieldOwner, FieldUse, Typed, TypedFilter, TypedForm, TypedKey, TypedKind, TypedQuery, TypedTerm,
+    FieldOwner, FieldUse, LINEAGE_FIELDS, Typed, TypedFilter, TypedForm, TypedKey, TypedKind, TypedQuery, TypedTerm,
 };
 use tables::Table;
 
@@ -41,6 +41,7 @@ pub struct Lowering {
     nodes: Table<Node>,
     predicates: Table<Predicate>,
     rules: Vec<Rule>,
+    lineage: Option<LineageFields>,
 }
 
 impl Lowering {
@@ -58,6 +59,7 @@ impl Lowering {
             nodes: Table::default(),
             predicates: Table::default(),
             rules: Vec::new(),
+            lineage: None,
         };
         for name in evidence::FIELDS {
             if let Some(info) = schema.lookup(name) {
@@ -90,6 +92,7 @@ impl Lowering {
             nodes: self.nodes.into_entries(),
             predicates: self.predicates.into_entries(),
             rules: self.rules,
+            lineage: self.lineage,
         }
     }
 
@@ -120,6 +123,13 @@ impl Lowering {
         });
         let root = self.truth(&filter.condition, condition::Reach::Alone);
         self.predicates.intern(Predicate { category, root })
+    }
+
+    /// Has the frames hold who descends from whom.
+    fn lineage_fields(&mut self) {
+        let [entity, parent, ancestry, event_type] =
+            LINEAGE_FIELDS.map(|name| self.intern(name, FieldType::Keyword, None));
+        self.lineage = Some(LineageFields { entity, parent, ancestry, event_type });
     }
 
     fn category_text(&mut self, field: FieldId, strings: Vec<String>) -> Atom {

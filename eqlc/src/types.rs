@@ -18,6 +18,7 @@ mod expression;
 mod fold;
 pub mod functions;
 pub mod limit_errors;
+mod lineage;
 pub(crate) mod lists;
 mod literals;
 mod names;

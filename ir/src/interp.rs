@@ -38,12 +38,21 @@ pub struct Interpreter {
     regexes: HashMap<(String, bool), Regex>,
 }
 
-/// What an evaluation may look at: an event, the object that is being searched, the events of earlier steps.
+/// What an event is evaluated beside.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'c> {
+    /// The events that earlier steps of the sequence matched, by the number of the step.
+    pub steps: &'c [Option<Frame<'c>>],
+    /// The lineage atoms that hold for the event's process, as far as the past tells.
+    pub lineage: &'c [AtomId],
+}
+
+/// What an evaluation may look at: an event, the object that is being searched, the past.
 #[derive(Clone, Copy)]
 struct Scope<'f> {
     frame: Frame<'f>,
     object: Option<(FieldId, ObjectOffset)>,
-    steps: &'f [Option<Frame<'f>>],
+    context: Context<'f>,
 }
 
 /// One field of a computing atom and the value that it stands for in the current combination.
@@ -83,23 +92,34 @@ impl Interpreter {
 
     /// Whether the event fulfils a predicate: its category and its condition.
     pub fn predicate(&self, id: PredicateId, frame: Frame<'_>) -> bool {
+        self.predicate_with(id, frame, Context::default())
+    }
+
+    /// The same beside the past.
+    pub fn predicate_with(&self, id: PredicateId, frame: Frame<'_>, context: Context<'_>) -> bool {
         let Some(predicate) = self.ir.predicate(id) else { return false };
-        predicate.category.is_none_or(|category| self.atom(category, frame)) && self.node(predicate.root, frame)
+        let scope = Scope { frame, object: None, context };
+        predicate.category.is_none_or(|category| self.atom_in(category, scope)) && self.node_in(predicate.root, scope)
     }
 
     /// Whether the event fulfils a condition.
     pub fn node(&self, id: NodeId, frame: Frame<'_>) -> bool {
-        self.node_in(id, Scope { frame, object: None, steps: &[] })
+        self.node_with(id, frame, Context::default())
     }
 
-    /// Whether the event fulfils a condition beside the events that earlier steps matched, by the number of the step.
-    pub fn node_with_steps(&self, id: NodeId, frame: Frame<'_>, steps: &[Option<Frame<'_>>]) -> bool {
-        self.node_in(id, Scope { frame, object: None, steps })
+    /// The same beside the past.
+    pub fn node_with(&self, id: NodeId, frame: Frame<'_>, context: Context<'_>) -> bool {
+        self.node_in(id, Scope { frame, object: None, context })
     }
 
     /// Whether the event makes an atom true.
     pub fn atom(&self, id: AtomId, frame: Frame<'_>) -> bool {
-        self.atom_in(id, Scope { frame, object: None, steps: &[] })
+        self.atom_with(id, frame, Context::default())
+    }
+
+    /// The same beside the past.
+    pub fn atom_with(&self, id: AtomId, frame: Frame<'_>, context: Context<'_>) -> bool {
+        self.atom_in(id, Scope { frame, object: None, context })
     }
 
     fn node_in(&self, id: NodeId, scope: Scope<'_>) -> bool {
@@ -147,6 +167,7 @@ impl Interpreter {
                 self.any_scalar(*field, scope, |left| value::compare(*comparison, left, &right) == Some(true))
             }
             Atom::Compute { value } => self.any_combination(*value, scope),
+            Atom::Lineage { .. } => scope.context.lineage.contains(&id),
             Atom::AnyObject { object, condition } => self.any(*object, scope, |slot| match slot {
                 Slot::Object(offset) => self.node_in(*condition, Scope { object: Some((*object, offset)), ..scope }),
                 _ => false,
@@ -238,7 +259,7 @@ impl Interpreter {
 
     fn field_values<'f>(&self, field: FieldId, step: Option<u32>, scope: Scope<'f>) -> FrameValues<'f> {
         let Some(step) = step else { return self.values(field, scope) };
-        match scope.steps.get(step as usize).copied().flatten() {
+        match scope.context.steps.get(step as usize).copied().flatten() {
             Some(frame) => frame.values(&self.ir.layout, field),
             None => scope.frame.values(&self.ir.layout, FieldId(u32::MAX)),
         }

@@ -57,6 +57,43 @@ pub struct Ir {
     pub predicates: Vec<Predicate>,
     /// The rules.
     pub rules: Vec<Rule>,
+    /// The fields that tell who descends from whom; there when an atom asks for it.
+    pub lineage: Option<LineageFields>,
+}
+
+/// The fields by which processes are known and related.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineageFields {
+    /// The id of an event's process, a keyword.
+    pub entity: FieldId,
+    /// The id of its parent.
+    pub parent: FieldId,
+    /// The ids of its ancestors, if the source knows them.
+    pub ancestry: FieldId,
+    /// What kind of event it is: `end` is the end of the process.
+    pub event_type: FieldId,
+}
+
+/// Which processes a lineage atom asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Relation {
+    /// `child of`: the parent of the event's process.
+    Child,
+    /// `descendant of`: any ancestor of the event's process.
+    Descendant,
+    /// `event of`: the event's process itself.
+    Event,
+}
+
+impl Relation {
+    /// The words of the language.
+    pub fn text(self) -> &'static str {
+        match self {
+            Relation::Child => "child of",
+            Relation::Descendant => "descendant of",
+            Relation::Event => "event of",
+        }
+    }
 }
 
 /// An ordering test.
@@ -181,6 +218,14 @@ pub enum Atom {
         object: FieldId,
         /// The condition: its atoms may test the object's children as well as top-level fields.
         condition: NodeId,
+    },
+    /// A related process had an event that fulfilled a predicate, up to and including this event. The one atom whose
+    /// answer depends on earlier events: whoever evaluates it is told (see [`interp::Context`](crate::interp::Context)).
+    Lineage {
+        /// Which processes.
+        relation: Relation,
+        /// What their event fulfilled; it does not look at steps or objects.
+        predicate: PredicateId,
     },
 }
 

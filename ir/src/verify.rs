@@ -15,6 +15,8 @@
 //!   case; regular expressions compile; integers and blocks are sorted, without duplicates; no number is NaN or infinite
 //! - values: constants are finite; patterns as in atoms; functions have as many arguments as they take
 //! - nodes: `And` and `Or` have at least two branches
+//! - lineage: an atom's predicate is in its table, looks at nothing beside its event (see predicates), and is declared
+//!   before it in the sense that nothing is cyclic; the fields that tell who descends from whom are top-level keywords
 //! - predicates: no child field and no field of another step is read
 //! - rules: ids are unique and not empty; terms and keys are within their limits; a sequence has at least two terms, one of
 //!   them positive, and a sample two, all positive; all key counts are equal and the types of a key agree; keys are
@@ -28,7 +30,7 @@ use std::fmt;
 
 use crate::cidr::Cidr;
 use crate::fold::fold;
-use crate::layout::{FieldId, Layout};
+use crate::layout::{FieldId, Layout, LayoutField};
 use crate::model::{Atom, Constant, Function, Ir, Node, StringMatch, Value};
 use kestrel_schema::FieldType;
 
@@ -112,6 +114,7 @@ pub fn verify(ir: &Ir) -> Result<(), VerifyError> {
     if problems.is_empty() {
         check_layout(&ir.layout, &mut problems);
         check_entries(ir, &mut problems);
+        check_lineage(ir, &mut problems);
         let graph = Graph::new(ir, &mut problems);
         rules::check(ir, &graph, &mut problems);
     }
@@ -227,6 +230,25 @@ fn check_layout(layout: &Layout, problems: &mut Problems) {
     }
 }
 
+fn check_lineage(ir: &Ir, problems: &mut Problems) {
+    for (index, atom) in ir.atoms.iter().enumerate() {
+        let Atom::Lineage { predicate, .. } = atom else { continue };
+        if ir.predicate(*predicate).is_none() {
+            problems.push(Place::Atom(index), || format!("there is no p{}", predicate.0));
+        }
+        if ir.lineage.is_none() {
+            problems.push(Place::Atom(index), || "no fields tell who descends from whom".to_owned());
+        }
+    }
+    let Some(fields) = ir.lineage else { return };
+    for field in [fields.entity, fields.parent, fields.ancestry, fields.event_type] {
+        let fits = |field: &LayoutField| field.parent.is_none() && field.field_type == FieldType::Keyword;
+        if !ir.layout.get(field).is_some_and(fits) {
+            problems.push(Place::Tables, || format!("lineage: f{} is no keyword of the top level", field.0));
+        }
+    }
+}
+
 fn check_entries(ir: &Ir, problems: &mut Problems) {
     for (index, atom) in ir.atoms.iter().enumerate() {
         check_atom(&ir.layout, atom, Place::Atom(index), problems);
@@ -271,7 +293,7 @@ fn check_atom(layout: &Layout, atom: &Atom, place: Place<'_>, problems: &mut Pro
         }
         Atom::VersionOrder { field, .. } => (*field, &[Version]),
         Atom::AnyObject { object, .. } => (*object, &[Object]),
-        Atom::Compute { .. } => return,
+        Atom::Compute { .. } | Atom::Lineage { .. } => return,
     };
     let Some(field) = layout.get(wanted.0) else {
         problems.push(place, || format!("there is no field f{}", wanted.0.0));

@@ -40,6 +40,12 @@ impl FileKind {
             _ => FileKind::Other,
         }
     }
+
+    /// A path whose ending tells the compiler the form, for documents that are not yet saved too.
+    pub(crate) fn name(self, path: &str) -> String {
+        let ending = if self == FileKind::Toml { ".toml" } else { ".eql" };
+        if path.ends_with(ending) { path.to_owned() } else { format!("{path}{ending}") }
+    }
 }
 
 /// One thing that is wrong, in the coordinates of the file.
@@ -120,7 +126,7 @@ fn analyse(path: &str, kind: FileKind, text: &str, settings: &Settings) -> Analy
         let source = SourceFile::new(path, "");
         return Analysis { findings: vec![finding(&error.into(), &source)], ..Analysis::nothing() };
     }
-    let file = load_file(&named(path, kind), text);
+    let file = load_file(&kind.name(path), text);
     let mut findings: Vec<Finding> = file.diagnostics.iter().map(|found| finding(found, &file.source)).collect();
     let Loaded::Rule(rule) = file.loaded else { return Analysis { findings, ..Analysis::nothing() } };
     let dialect = rule.dialect_or(settings.dialect);
@@ -128,12 +134,6 @@ fn analyse(path: &str, kind: FileKind, text: &str, settings: &Settings) -> Analy
     findings.extend(check(&rule, dialect, settings).iter().map(|found| finding(found, &source)));
     findings.sort_by_key(|finding| finding.span);
     Analysis { rule: Some(*rule), dialect, findings }
-}
-
-/// A path whose ending tells the compiler the form, for documents that are not yet saved too.
-fn named(path: &str, kind: FileKind) -> String {
-    let ending = if kind == FileKind::Toml { ".toml" } else { ".eql" };
-    if path.ends_with(ending) { path.to_owned() } else { format!("{path}{ending}") }
 }
 
 /// Whether a TOML text may be a rule. Most TOML files of a folder are something else, and a mistake in those, or one that

@@ -78,7 +78,8 @@ pub fn complete(analysis: &Analysis, schema: &Schema, offset: usize) -> Completi
     };
     let (tokens, comments) = tokens(&rule.query);
     let in_comment = comments.iter().any(|comment| {
-        comment.span.start < offset && if comment.block { offset < comment.span.end } else { offset <= comment.span.end }
+        comment.span.start < offset
+            && if comment.block { offset < comment.span.end } else { offset <= comment.span.end }
     });
     let in_string = tokens.iter().any(|token| {
         let text = matches!(token.token, Token::String(_) | Token::RawString(_));
@@ -103,7 +104,8 @@ fn is_part_of_name(character: char) -> bool {
 }
 
 fn wanted(before: &[SpannedToken]) -> Wanted {
-    let token = |back: usize| before.len().checked_sub(back).and_then(|index| before.get(index)).map(|token| &token.token);
+    let token =
+        |back: usize| before.len().checked_sub(back).and_then(|index| before.get(index)).map(|token| &token.token);
     let Some(last) = token(1) else { return Wanted::Query };
     let opens = |token: Option<&Token>| {
         token.is_none_or(|token| token.is(Symbol::OpenBracket) || token.is(Symbol::OpenMissing))
@@ -153,7 +155,17 @@ impl List<'_> {
                 self.relations();
             }
             Wanted::Operator => self.keywords(&[
-                K::And, K::Or, K::In, K::InFold, K::Like, K::LikeFold, K::Regex, K::RegexFold, K::Not, K::By, K::With,
+                K::And,
+                K::Or,
+                K::In,
+                K::InFold,
+                K::Like,
+                K::LikeFold,
+                K::Regex,
+                K::RegexFold,
+                K::Not,
+                K::By,
+                K::With,
             ]),
             Wanted::BehindTerm => self.keywords(&[K::By, K::With, K::Until]),
             Wanted::BehindSequence => self.keywords(&[K::By, K::With]),
@@ -180,7 +192,8 @@ impl List<'_> {
     /// With nothing typed, what fields start with; else whole names, those with few dots first.
     fn fields(&mut self) {
         if self.word.is_empty() {
-            let mut tops: Vec<&str> = self.schema.fields().map(|(name, _)| name.split('.').next().unwrap_or(name)).collect();
+            let mut tops: Vec<&str> =
+                self.schema.fields().map(|(name, _)| name.split('.').next().unwrap_or(name)).collect();
             tops.dedup();
             for top in tops {
                 self.field(top);
@@ -275,7 +288,12 @@ mod tests {
 
     #[test]
     fn an_operand_is_a_field_a_function_or_a_constant() {
-        check("process where ^", "", &["process", "length", "not", "@timestamp"], &["process.name", "and", "arrayCount"]);
+        check(
+            "process where ^",
+            "",
+            &["process", "length", "not", "@timestamp"],
+            &["process.name", "and", "arrayCount"],
+        );
         check("process where process.na^", "process.na", &["process.name"], &["process.pid", "length"]);
         check("process where process.name == \"a\" and PROC^", "PROC", &["process.name"], &["length"]);
         check("process where leng^", "leng", &["length"], &["process.name"]);

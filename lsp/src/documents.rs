@@ -60,6 +60,11 @@ impl Document {
         self.analysis = Analysis::new(&self.path, self.kind, &self.text, settings);
     }
 
+    /// The path as the compiler wants it; `None` for a document that is nothing of ours.
+    pub fn name_for_compiler(&self) -> Option<String> {
+        (self.kind != FileKind::Other).then(|| self.kind.name(&self.path))
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         &self.text

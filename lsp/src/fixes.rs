@@ -21,9 +21,8 @@ pub struct QuickFix<'a> {
 /// The fixes of what is wrong in the range; a cursor is an empty range and touches its neighbours.
 pub fn quick_fixes<'a>(analysis: &'a Analysis, text: &str, range: Span) -> Vec<QuickFix<'a>> {
     let near = |finding: &&Finding| finding.span.start <= range.end && range.start <= finding.span.end;
-    let offer = |finding: &'a Finding| {
-        finding.fix.as_ref().map(|fix| QuickFix { title: title(fix, text), finding, fix })
-    };
+    let offer =
+        |finding: &'a Finding| finding.fix.as_ref().map(|fix| QuickFix { title: title(fix, text), finding, fix });
     analysis.findings.iter().filter(near).filter_map(offer).collect()
 }
 

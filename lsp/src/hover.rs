@@ -34,7 +34,8 @@ pub fn hover(analysis: &Analysis, schema: &Schema, offset: usize) -> Option<Hove
             pages.push(page);
         }
     }
-    let parts: Vec<String> = word.into_iter().map(|word| word.markdown).chain(pages.iter().map(|page| shown(page))).collect();
+    let parts: Vec<String> =
+        word.into_iter().map(|word| word.markdown).chain(pages.iter().map(|page| shown(page))).collect();
     span.filter(|_| !parts.is_empty()).map(|span| Hover { span, markdown: parts.join("\n\n---\n\n") })
 }
 
@@ -57,8 +58,10 @@ fn word_at(analysis: &Analysis, schema: &Schema, offset: usize) -> Option<Hover>
 /// The token under the pointer; between two that touch, the word and not the symbol, else the later one.
 fn token_at(tokens: &[SpannedToken], offset: usize) -> Option<usize> {
     let first = tokens.partition_point(|token| token.span.end < offset);
-    let touching = (first..tokens.len()).take_while(|index| tokens.get(*index).is_some_and(|token| token.span.touches(offset)));
-    touching.max_by_key(|index| (tokens.get(*index).is_some_and(|token| !matches!(token.token, Token::Symbol(_))), *index))
+    let touching =
+        (first..tokens.len()).take_while(|index| tokens.get(*index).is_some_and(|token| token.span.touches(offset)));
+    touching
+        .max_by_key(|index| (tokens.get(*index).is_some_and(|token| !matches!(token.token, Token::Symbol(_))), *index))
 }
 
 /// A token among its neighbours.
@@ -169,7 +172,8 @@ impl Place<'_> {
 
     /// The first and the last token of the dotted name.
     fn chain(&self) -> (usize, usize) {
-        let named = |index: usize| matches!(self.token(index), Some(Token::Name(_) | Token::QuotedName(_) | Token::Keyword(_)));
+        let named =
+            |index: usize| matches!(self.token(index), Some(Token::Name(_) | Token::QuotedName(_) | Token::Keyword(_)));
         let mut first = self.index;
         while let Some(before) = first.checked_sub(1) {
             let joins = self.is(first, Symbol::Dot) && (named(before) || self.is(before, Symbol::CloseBracket))
@@ -239,7 +243,6 @@ pub(crate) fn category(name: &str) -> String {
     }
     text
 }
-
 
 #[cfg(test)]
 mod tests {

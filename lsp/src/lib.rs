@@ -1,14 +1,15 @@
 //! The EQL language server: what the compiler knows, in the editor.
 //!
-//! In: an editor that speaks the Language Server Protocol over a pair of streams. Out: diagnostics with fixes, hover texts
-//! and completions for `.eql` files and for the two public TOML rule forms. Every judgement is the compiler's: this crate
+//! In: an editor that speaks the Language Server Protocol over a pair of streams. Out: diagnostics with fixes, hover texts,
+//! completions and formatting for `.eql` files and for the two public TOML rule forms. Every judgement is the compiler's: this crate
 //! finds the place and the words, and never has an opinion of its own about a rule.
 //!
 //! ```text
 //! transport ── server ── documents ── analysis       text → what the compiler found, once per change
 //!                 │                     ├─ hover       ┐
 //!                 └─ protocol           ├─ fixes       ├ one file a feature: plain data in, plain data out
-//!                    (its types)        └─ completion  ┘
+//!                    (its types)        ├─ completion  │
+//!                                       └─ formatting  ┘
 //! ```
 //!
 //! Architecture invariant: only `protocol.rs` knows the protocol's types, only `server.rs` and `transport.rs` know about
@@ -19,6 +20,7 @@ pub mod analysis;
 pub mod completion;
 pub mod documents;
 pub mod fixes;
+pub mod formatting;
 pub mod hover;
 pub mod positions;
 mod protocol;

@@ -6,15 +6,16 @@
 pub(crate) use tower_lsp::lsp_types::{
     CodeActionKind, CodeActionParams, CodeActionResponse, CompletionParams, CompletionResponse,
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, HoverParams, InitializeParams, InitializeResult, MessageType, Range, Url,
+    DidSaveTextDocumentParams, DocumentFormattingParams, HoverParams, InitializeParams, InitializeResult, MessageType,
+    Range, TextEdit, Url,
 };
 
 use std::collections::HashMap;
 
 use eqlc::diagnostics::{Fix, Severity};
 use eqlc::syntax::Span;
-pub(crate) use tower_lsp::lsp_types::Hover as HoverAnswer;
 use tower_lsp::lsp_types as lsp;
+pub(crate) use tower_lsp::lsp_types::Hover as HoverAnswer;
 
 use crate::analysis::Finding;
 use crate::completion::{Candidate, CandidateKind, Completions};
@@ -40,7 +41,8 @@ impl Editor {
     pub(crate) fn new(parameters: &InitializeParams) -> Editor {
         let general = parameters.capabilities.general.as_ref();
         let offered = general.and_then(|general| general.position_encodings.as_deref()).unwrap_or(&[]);
-        let encoding = if offered.contains(&lsp::PositionEncodingKind::UTF8) { Encoding::Utf8 } else { Encoding::Utf16 };
+        let encoding =
+            if offered.contains(&lsp::PositionEncodingKind::UTF8) { Encoding::Utf8 } else { Encoding::Utf16 };
         let text = parameters.capabilities.text_document.as_ref();
         let published = text.and_then(|text| text.publish_diagnostics.as_ref());
         Editor { encoding, related: published.and_then(|published| published.related_information).unwrap_or(false) }
@@ -74,6 +76,7 @@ impl Editor {
                 hover_provider: Some(true.into()),
                 code_action_provider: Some(actions.into()),
                 completion_provider: Some(completion),
+                document_formatting_provider: Some(lsp::OneOf::Left(true)),
                 ..lsp::ServerCapabilities::default()
             },
             server_info: Some(lsp::ServerInfo {
@@ -150,9 +153,13 @@ impl Shown<'_> {
         lsp::Hover { contents: lsp::HoverContents::Markup(contents), range: Some(self.range(hover.span)) }
     }
 
+    /// A change of the text.
+    pub(crate) fn text_edit(&self, fix: &Fix) -> TextEdit {
+        TextEdit { range: self.range(fix.span), new_text: fix.replacement.clone() }
+    }
+
     fn edit<'f>(&self, fixes: impl IntoIterator<Item = &'f Fix>) -> lsp::WorkspaceEdit {
-        let change = |fix: &Fix| lsp::TextEdit { range: self.range(fix.span), new_text: fix.replacement.clone() };
-        let changes = HashMap::from([(self.uri.clone(), fixes.into_iter().map(change).collect())]);
+        let changes = HashMap::from([(self.uri.clone(), fixes.into_iter().map(|fix| self.text_edit(fix)).collect())]);
         lsp::WorkspaceEdit { changes: Some(changes), ..lsp::WorkspaceEdit::default() }
     }
 

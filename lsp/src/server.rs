@@ -17,11 +17,13 @@ use tower_lsp::{Client, LanguageServer, LspService};
 use crate::completion::complete;
 use crate::documents::Document;
 use crate::fixes::{all_fixes, quick_fixes};
+use crate::formatting::format;
 use crate::hover::hover;
 use crate::protocol::{
     self, CodeActionKind, CodeActionParams, CodeActionResponse, CompletionParams, CompletionResponse,
     DidChangeConfigurationParams, DidChangeTextDocumentParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams,
-    DidSaveTextDocumentParams, Editor, FIX_ALL, HoverParams, InitializeParams, InitializeResult, MessageType, Shown, Url,
+    DidSaveTextDocumentParams, DocumentFormattingParams, Editor, FIX_ALL, HoverParams, InitializeParams,
+    InitializeResult, MessageType, Shown, TextEdit, Url,
 };
 use crate::settings::Settings;
 use crate::transport::{Session, WatchedInput, WatchedService};
@@ -174,7 +176,11 @@ impl LanguageServer for Server {
             documents.values_mut().for_each(|document| document.check(settings));
             (problems, documents.keys().cloned().collect::<Vec<_>>())
         };
-        problems.into_iter().map(Letter::Complaint).chain(open.into_iter().map(Letter::Diagnostics)).for_each(|letter| self.post(letter));
+        problems
+            .into_iter()
+            .map(Letter::Complaint)
+            .chain(open.into_iter().map(Letter::Diagnostics))
+            .for_each(|letter| self.post(letter));
     }
 
     async fn hover(&self, parameters: HoverParams) -> Result<Option<protocol::HoverAnswer>> {
@@ -209,6 +215,13 @@ impl LanguageServer for Server {
         Ok(ask(&self.state, &at.text_document.uri, |shown, settings| {
             let offset = shown.document.offset(protocol::position(at.position), shown.editor.encoding);
             Some(shown.completions(complete(shown.document.analysis(), &settings.schema, offset)))
+        }))
+    }
+
+    async fn formatting(&self, parameters: DocumentFormattingParams) -> Result<Option<Vec<TextEdit>>> {
+        Ok(ask(&self.state, &parameters.text_document.uri, |shown, settings| {
+            let change = format(shown.document, settings);
+            Some(change.iter().map(|change| shown.text_edit(change)).collect())
         }))
     }
 }

@@ -58,7 +58,11 @@ pub(crate) struct WatchedInput<R> {
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for WatchedInput<R> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         *self.session.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         if self.session.exited() {
             return Poll::Ready(Ok(()));

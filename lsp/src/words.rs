@@ -58,7 +58,9 @@ pub(crate) fn keyword(word: Keyword) -> (&'static str, &'static str) {
         K::Null => ("No value. `f == null` tests that a field is missing, `f != null` that it is there.", "f != null"),
         K::True => ("The constant true.", "process where true"),
         K::False => ("The constant false.", "f == false"),
-        K::Of => ("Behind `child`, `descendant` or `event`: the relation to a process.", "child of [process where true]"),
+        K::Of => {
+            ("Behind `child`, `descendant` or `event`: the relation to a process.", "child of [process where true]")
+        }
     }
 }
 

@@ -42,7 +42,7 @@ fn exec_record() -> Record<'static> {
             filename: b"/bin/sleep",
             executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
             directory: ReversedPath::new(b"", true),
-            arguments: Arguments::new(b"sleep\01\0"),
+            arguments: Arguments::new(b"sleep\x001\0"),
         }),
     }
 }

@@ -42,11 +42,11 @@ fn leaf(random: &mut Random) -> String {
     let text = *random.pick(&TEXT_FIELDS);
     let number = *random.pick(&NUMBER_FIELDS);
     match random.below(16) {
-        0 => format!("{text} {} {}", random.pick(&["==", "!=", "<", ">="]), quoted(*random.pick(&TEXTS))),
-        1 => format!("{text} {} {}", random.pick(&[":", "like", "like~"]), quoted(*random.pick(&PATTERNS))),
+        0 => format!("{text} {} {}", random.pick(&["==", "!=", "<", ">="]), quoted(random.pick(&TEXTS))),
+        1 => format!("{text} {} {}", random.pick(&[":", "like", "like~"]), quoted(random.pick(&PATTERNS))),
         2 => format!("{text} {} ({})", random.pick(&[":", "like", "like~"]), list(random, &PATTERNS)),
         3 => format!("{text} {} ({})", random.pick(&["in", "in~", "not in"]), list(random, &TEXTS)),
-        4 => format!("{text} {} {}", random.pick(&["regex", "regex~"]), quoted(*random.pick(&REGEXES))),
+        4 => format!("{text} {} {}", random.pick(&["regex", "regex~"]), quoted(random.pick(&REGEXES))),
         5 => format!("{number} {} {}", comparison(random), random.pick(&NUMBERS)),
         6 => format!("{number} {} {}.5", comparison(random), random.pick(&[0, 1, 7])),
         7 => {
@@ -57,22 +57,22 @@ fn leaf(random: &mut Random) -> String {
         9 => "process.interactive".to_owned(),
         10 => format!("process.interactive == {}", random.pick(&["true", "false"])),
         11 => format!("cidrMatch(source.ip, {})", list(random, &BLOCKS)),
-        12 => format!("source.ip == {}", quoted(*random.pick(&ADDRESSES))),
+        12 => format!("source.ip == {}", quoted(random.pick(&ADDRESSES))),
         13 => format!("length({text}) {} {}", comparison(random), random.below(8)),
         14 => {
             let function = *random.pick(&["startsWith", "endsWith~", "stringContains", "startsWith~"]);
-            format!("{function}({text}, {})", quoted(*random.pick(&TEXTS)))
+            format!("{function}({text}, {})", quoted(random.pick(&TEXTS)))
         }
         _ => format!("{number} {} {} {} {}", random.pick(&["+", "-", "*", "/", "%"]), random.pick(&NUMBERS[2..6]), comparison(random), random.pick(&NUMBERS)),
     }
 }
 
 fn comparison(random: &mut Random) -> &'static str {
-    *random.pick(&["==", "!=", "<", "<=", ">", ">="])
+    random.pick(&["==", "!=", "<", "<=", ">", ">="])
 }
 
 fn list(random: &mut Random, choices: &[&str]) -> String {
-    let items: Vec<String> = (0..1 + random.below(4)).map(|_| quoted(*random.pick(choices))).collect();
+    let items: Vec<String> = (0..1 + random.below(4)).map(|_| quoted(random.pick(choices))).collect();
     items.join(", ")
 }
 

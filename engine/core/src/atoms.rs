@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use kestrel_ir::cidr::Cidr;
 use kestrel_ir::frame::{Frame, Slot};
-use kestrel_ir::interp::{Interpreter, InterpreterError};
+use kestrel_ir::interp::{Context, Interpreter, InterpreterError};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, AtomId, Comparison, Ir, Order};
 use kestrel_ir::value::{compare_integer_float, compare_versions};
@@ -140,7 +140,10 @@ impl Atoms {
     fn evaluate(&self, atom: AtomId, frame: Frame<'_>, cache: &mut AtomCache) -> bool {
         let Some(test) = self.program.tests.get(atom.index()) else { return false };
         let answer = match &test.test {
-            Test::Interpret => self.program.interpreter.atom(atom, frame),
+            Test::Interpret => {
+                let context = Context { lineage: cache.lineage(), ..Context::default() };
+                self.program.interpreter.atom_with(atom, frame, context)
+            }
             Test::FoldedStrings(strings) => {
                 cache.any_folded(test.field, frame.values(&self.program.layout, test.field), |text| {
                     strings.matches(text)
@@ -176,7 +179,8 @@ impl FieldTest {
             Atom::VersionOrder { field, comparison, value } => {
                 (*field, Test::VersionOrder(*comparison, value.as_str().into()))
             }
-            Atom::Compute { .. } | Atom::AnyObject { .. } => (FieldId(0), Test::Interpret),
+            // The matcher tells a lineage atom's answer before anybody asks; unasked it is false.
+            Atom::Compute { .. } | Atom::AnyObject { .. } | Atom::Lineage { .. } => (FieldId(0), Test::Interpret),
         };
         Ok(FieldTest { field, test })
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kestrel_ir::frame::Frame;
+use kestrel_ir::model::AtomId;
 
 /// A point in the order of events: timestamp, tiebreaker, arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,13 +51,15 @@ pub struct CurrentEvent<'f> {
     pub frame: Frame<'f>,
     /// Where the event stands.
     pub order: EventOrder,
+    /// The lineage atoms that hold for it.
+    pub lineage: &'f [AtomId],
     kept: Option<Evidence>,
 }
 
 impl<'f> CurrentEvent<'f> {
     /// An event of which nothing is kept yet.
-    pub fn new(frame: Frame<'f>) -> CurrentEvent<'f> {
-        CurrentEvent { frame, order: EventOrder::of(frame), kept: None }
+    pub fn new(frame: Frame<'f>, lineage: &'f [AtomId]) -> CurrentEvent<'f> {
+        CurrentEvent { frame, order: EventOrder::of(frame), lineage, kept: None }
     }
 
     /// A copy of the frame, shared by all who ask.

@@ -11,6 +11,7 @@ pub mod atoms;
 pub mod dispatch;
 pub mod evidence;
 pub mod key;
+pub mod lineage;
 pub mod matcher;
 pub mod runtime;
 pub mod sample;

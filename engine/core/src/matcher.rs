@@ -10,8 +10,8 @@
 //! give the same matches in the same order, whatever evaluates the predicates.
 
 use kestrel_ir::event::{Event, FieldTable};
-use kestrel_ir::frame::FrameBuilder;
-use kestrel_ir::interp::Interpreter;
+use kestrel_ir::frame::{Frame, FrameBuilder};
+use kestrel_ir::interp::{Context, Interpreter};
 use kestrel_ir::layout::Layout;
 use kestrel_ir::model::{Ir, Pipe, PredicateId, RuleIndex, RuleKind, Step};
 use thiserror::Error;
@@ -20,6 +20,7 @@ use crate::atoms::{AtomCache, Atoms, AtomsError};
 use crate::dispatch::Dispatch;
 use crate::evidence::{CurrentEvent, EventOrder, Evidence};
 use crate::key::JoinKey;
+use crate::lineage::{Lineage, Question};
 use crate::runtime::Runtime;
 use crate::sample::SampleMachine;
 use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
@@ -32,11 +33,13 @@ pub struct MatcherOptions {
     pub max_keys_per_rule: usize,
     /// Whether `head n` ends a rule's matches as they come. A query over a file sorts its matches first and cuts later.
     pub stream_pipes: bool,
+    /// The most processes that are remembered for `child of`, `descendant of` and `event of`.
+    pub max_processes: usize,
 }
 
 impl Default for MatcherOptions {
     fn default() -> Self {
-        MatcherOptions { max_keys_per_rule: 65_536, stream_pipes: true }
+        MatcherOptions { max_keys_per_rule: 65_536, stream_pipes: true, max_processes: 65_536 }
     }
 }
 
@@ -95,6 +98,7 @@ pub struct Matcher {
     rules: Vec<RuleState>,
     heads: Vec<Option<u64>>,
     rules_of: Vec<Vec<usize>>,
+    lineage: Option<Lineage>,
     timers: Timers,
     now: i64,
     counters: MatcherCounters,
@@ -159,6 +163,7 @@ impl Matcher {
             rules,
             heads,
             rules_of,
+            lineage: Lineage::new(ir, options.max_processes),
             timers: Timers::default(),
             now: i64::MIN,
             counters: MatcherCounters::default(),
@@ -183,23 +188,45 @@ impl Matcher {
         let frame = self.builder.build(event);
         self.candidates.clear();
         self.dispatch.candidates(frame, &mut self.candidates);
+        if self.candidates.is_empty() && self.lineage.is_none() {
+            return;
+        }
+        self.cache.reset();
+        self.hits.clear();
+        let mut evaluator = Evaluator {
+            runtime: self.runtime.as_mut(),
+            atoms: &self.atoms,
+            counters: &mut self.counters,
+            error: &mut self.runtime_error,
+        };
+        if let Some(lineage) = &mut self.lineage {
+            lineage.begin(&self.ir.layout, frame);
+            for number in 0..lineage.questions().len() {
+                let Question { predicate, atoms } = lineage.questions()[number].clone();
+                if let Ok(position) = self.candidates.binary_search(&predicate) {
+                    evaluator.evaluate(frame, &mut self.cache, &[predicate], &mut self.hits);
+                    if !self.hits.is_empty() {
+                        lineage.mark(number);
+                        self.hits.clear();
+                    }
+                    if self.rules_of[predicate.index()].is_empty() {
+                        self.candidates.remove(position);
+                    }
+                }
+                for (atom, relation) in atoms {
+                    if lineage.holds(number, relation) {
+                        self.cache.add_lineage(atom);
+                    }
+                }
+            }
+            lineage.end();
+        }
         if self.candidates.is_empty() {
             return;
         }
-        self.counters.dispatched += 1;
-        self.counters.candidates += self.candidates.len() as u64;
-        self.cache.reset();
-        self.hits.clear();
-        let evaluated =
-            self.runtime.evaluate(frame, &self.atoms, &mut self.cache, &self.candidates, &mut self.hits);
-        if let Err(error) = evaluated {
-            // Nothing may be lost because compiled code failed: the semantics of record decide this event.
-            self.counters.runtime_failures += 1;
-            self.runtime_error.get_or_insert_with(|| error.to_string());
-            self.hits.clear();
-            let interpreter = self.atoms.interpreter();
-            self.hits.extend(self.candidates.iter().filter(|&&id| interpreter.predicate(id, frame)));
-        }
+        evaluator.counters.dispatched += 1;
+        evaluator.counters.candidates += self.candidates.len() as u64;
+        evaluator.evaluate(frame, &mut self.cache, &self.candidates, &mut self.hits);
         if self.hits.is_empty() {
             return;
         }
@@ -211,7 +238,7 @@ impl Matcher {
         }
         self.visited.sort_unstable();
         self.visited.dedup();
-        let mut current = CurrentEvent::new(frame);
+        let mut current = CurrentEvent::new(frame, self.cache.lineage());
         for &index in &self.visited {
             let rule = &self.ir.rules[index];
             let steps = || rule.steps().map(|step: &Step| step.predicate);
@@ -301,6 +328,34 @@ impl Matcher {
     /// The interpreter of the pack.
     pub fn interpreter(&self) -> &Interpreter {
         self.atoms.interpreter()
+    }
+}
+
+/// A runtime with the semantics of record behind it.
+struct Evaluator<'m> {
+    runtime: &'m mut dyn Runtime,
+    atoms: &'m Atoms,
+    counters: &'m mut MatcherCounters,
+    error: &'m mut Option<String>,
+}
+
+impl Evaluator<'_> {
+    /// Appends the candidates that hold. Nothing may be lost because compiled code failed: then the interpreter decides
+    /// this event.
+    fn evaluate(
+        &mut self,
+        frame: Frame<'_>,
+        cache: &mut AtomCache,
+        candidates: &[PredicateId],
+        hits: &mut Vec<PredicateId>,
+    ) {
+        let Err(error) = self.runtime.evaluate(frame, self.atoms, cache, candidates, hits) else { return };
+        self.counters.runtime_failures += 1;
+        self.error.get_or_insert_with(|| error.to_string());
+        hits.clear();
+        let context = Context { lineage: cache.lineage(), ..Context::default() };
+        let interpreter = self.atoms.interpreter();
+        hits.extend(candidates.iter().filter(|&&id| interpreter.predicate_with(id, frame, context)));
     }
 }
 

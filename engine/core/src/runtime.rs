@@ -5,7 +5,7 @@
 //! candidates, does not live here either.
 
 use kestrel_ir::frame::Frame;
-use kestrel_ir::interp::{Interpreter, InterpreterError};
+use kestrel_ir::interp::{Context, Interpreter, InterpreterError};
 use kestrel_ir::model::{Ir, PredicateId};
 use thiserror::Error;
 
@@ -154,12 +154,13 @@ impl Runtime for Interpreting {
         &mut self,
         frame: Frame<'_>,
         _atoms: &Atoms,
-        _cache: &mut AtomCache,
+        cache: &mut AtomCache,
         candidates: &[PredicateId],
         hits: &mut Vec<PredicateId>,
     ) -> Result<(), RuntimeError> {
         check_candidates(candidates, self.predicates)?;
-        hits.extend(candidates.iter().filter(|&&predicate| self.interpreter.predicate(predicate, frame)));
+        let context = Context { lineage: cache.lineage(), ..Context::default() };
+        hits.extend(candidates.iter().filter(|&&id| self.interpreter.predicate_with(id, frame, context)));
         Ok(())
     }
 }

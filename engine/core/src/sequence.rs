@@ -7,7 +7,7 @@
 //! its event: every partial match of the key has its last event at or before it, which is what the language asks.
 
 use kestrel_ir::frame::Frame;
-use kestrel_ir::interp::Interpreter;
+use kestrel_ir::interp::{Context, Interpreter};
 use kestrel_ir::layout::Layout;
 use kestrel_ir::model::{Sequence, Step};
 
@@ -165,7 +165,7 @@ impl SequenceMachine {
         let until = self.sequence.steps.len();
         if self.sequence.until.is_some() && matched.matches(until) && self.keys_of(until, layout, event.frame, &mut keys)
         {
-            keys.iter().for_each(|key| self.end(key, event.frame, interpreter));
+            keys.iter().for_each(|key| self.end(key, event, interpreter));
         }
         self.keys = keys;
     }
@@ -211,7 +211,8 @@ impl SequenceMachine {
         }
         if let Some(joined) = self.sequence.steps.get(term).and_then(|step| step.joined) {
             let frames = frames_by_term(&candidate.events, &self.positives, self.sequence.steps.len());
-            if !interpreter.node_with_steps(joined, event.frame, &frames) {
+            let context = Context { steps: &frames, lineage: event.lineage };
+            if !interpreter.node_with(joined, event.frame, context) {
                 return None;
             }
         }
@@ -323,7 +324,7 @@ impl SequenceMachine {
     }
 
     /// `until`: nothing of the key goes on, or when it looks at earlier events, nothing that it holds for.
-    fn end(&mut self, key: &JoinKey, frame: Frame<'_>, interpreter: &Interpreter) {
+    fn end(&mut self, key: &JoinKey, event: &CurrentEvent<'_>, interpreter: &Interpreter) {
         let joined = self.sequence.until.as_ref().and_then(|until| until.joined);
         let terms = self.sequence.steps.len();
         let Some(state) = self.store.peek(key) else { return };
@@ -332,7 +333,8 @@ impl SequenceMachine {
                 (_, None) => false,
                 (None, Some(_)) => true,
                 (Some(joined), Some(partial)) => {
-                    interpreter.node_with_steps(joined, frame, &frames_by_term(&partial.events, &self.positives, terms))
+                    let frames = frames_by_term(&partial.events, &self.positives, terms);
+                    interpreter.node_with(joined, event.frame, Context { steps: &frames, lineage: event.lineage })
                 }
             };
             if ends {

@@ -93,7 +93,13 @@ impl<S: Default> Store<S> {
         Some(entry.state)
     }
 
-    /// Looks at a key's state without counting it as a use.
+    /// Reads a key's state without counting it as a use.
+    pub fn look(&self, key: &JoinKey) -> Option<&S> {
+        let slot = *self.index.get(key)?;
+        self.entries.get(slot)?.as_ref().map(|entry| &entry.state)
+    }
+
+    /// The same, to change it.
     pub fn peek(&mut self, key: &JoinKey) -> Option<&mut S> {
         let slot = *self.index.get(key)?;
         self.entries.get_mut(slot)?.as_mut().map(|entry| &mut entry.state)

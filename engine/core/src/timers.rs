@@ -39,11 +39,6 @@ impl Timers {
         self.heap.pop().map(|Reverse(alarm)| alarm)
     }
 
-    /// The earliest deadline of all, taken out, however far away.
-    pub fn next(&mut self) -> Option<Alarm> {
-        self.heap.pop().map(|Reverse(alarm)| alarm)
-    }
-
     /// How many deadlines wait.
     pub fn len(&self) -> usize {
         self.heap.len()

@@ -30,6 +30,11 @@ impl Lowering {
                 let object = self.field(object);
                 self.any_object(object, condition)
             }
+            TypedKind::Lineage { relation, filter } => {
+                let predicate = self.predicate(filter);
+                self.lineage_fields();
+                self.atom_node(Atom::Lineage { relation: *relation, predicate })
+            }
             TypedKind::SomeFails(leaf) => {
                 let left = self.leaf_value(leaf);
                 let right = self.values.intern(Value::Constant(Constant::Boolean(false)));

@@ -12,14 +12,16 @@ use super::errors::{
 use super::tree::{Type, Typed, TypedKind};
 use super::warnings::{LiteralWildcard, NeverEqual};
 use super::{Checker, fold, literals};
-use crate::syntax::{CompareOp, Dialect, Expr, Span};
+use crate::syntax::{CompareOp, Dialect, Expr, ExprKind, Span};
 
 const BOOLEAN: Type = Type::Of(Family::Boolean);
 
 impl Checker<'_> {
     pub(super) fn compare(&mut self, span: Span, op: CompareOp, left: &Expr, right: &Expr) -> Typed {
+        // The parser has reported a chain; its sides have their own mistakes.
+        let chained = matches!(left.kind, ExprKind::Compare { .. });
         let (left, right) = (self.expression(left), self.expression(right));
-        if left.is_error() || right.is_error() {
+        if chained || left.is_error() || right.is_error() {
             return Typed::error(span);
         }
         let comparison = comparison_of(op);

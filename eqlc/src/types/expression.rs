@@ -7,10 +7,9 @@ use kestrel_ir::model::{Arithmetic, Constant};
 use kestrel_schema::{Family, FieldType};
 
 use super::errors::{ConditionNotBoolean, DivisionByZero, OperatorDoesNotFit};
-use super::limit_errors::LineageNotSupported;
 use super::tree::{Type, Typed, TypedKind};
 use super::{Checker, fold};
-use crate::syntax::{ArithmeticOp, Dialect, Expr, ExprKind, Literal, Span};
+use crate::syntax::{ArithmeticOp, Expr, ExprKind, Literal, Span};
 
 impl Checker<'_> {
     /// A condition: what `where`, `and`, `or` and `not` take.
@@ -61,15 +60,7 @@ impl Checker<'_> {
             ExprKind::Variable(variable) => self.variable(variable),
             ExprKind::Call(call) => self.call(span, call),
             ExprKind::Literal(literal) => literal_of(span, literal),
-            ExprKind::Lineage { relation, filter } => {
-                // In `elastic` the parser has reported it.
-                if self.dialect.includes(Dialect::Endpoint) {
-                    self.report(LineageNotSupported { span, construct: relation.text() });
-                }
-                // What stands in the brackets is checked all the same.
-                self.condition(&filter.condition, "a condition");
-                Typed::error(span)
-            }
+            ExprKind::Lineage { relation, filter } => self.lineage(span, *relation, filter),
             ExprKind::Paren(inner) => self.expression(inner),
             ExprKind::Error => Typed::error(span),
         }

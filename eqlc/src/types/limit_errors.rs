@@ -6,7 +6,7 @@ use crate::diagnostics::{Diagnostic, declare};
 
 declare! { Error;
     /// `descendant of [..]`
-    "E0410" "lineage is not supported" LineageNotSupported { construct: &'static str }
+    "E0410" "lineage needs fields that the schema does not have" LineageNotSupported { construct: &'static str, missing: &'static str }
     /// `| count`
     "E0411" "pipe is not supported" PipeNotSupported { name: String }
     /// `join`
@@ -28,9 +28,9 @@ declare! { Error;
 impl From<LineageNotSupported> for Diagnostic {
     fn from(error: LineageNotSupported) -> Self {
         error
-            .start(format!("`{} of` is not supported by this version", error.construct))
-            .primary(error.span, "lineage is not supported")
-            .help("test `process.parent.*` for the parent, or use a `sequence` by `process.entity_id`")
+            .start(format!("`{} of` needs the field `{}`, which the schema does not have", error.construct, error.missing))
+            .primary(error.span, "nothing tells who descends from whom")
+            .help("use the built-in schema, or a schema file that extends it")
     }
 }
 

@@ -70,6 +70,10 @@ impl Checker<'_> {
     }
 
     pub(super) fn unknown_field(&mut self, name: &str, span: Span) {
+        // The parser has reported a part without a name.
+        if name.split('.').any(str::is_empty) {
+            return;
+        }
         let nearest = self.schema.nearest(name, OFFERED);
         let note = self.schema.dynamic().then(|| {
             "the schema takes types from the data, but the data has no such field; list it in the schema file"

@@ -35,7 +35,7 @@ impl Checker<'_> {
         Some(TypedQuery { form: form?, pipes })
     }
 
-    fn filter(&mut self, filter: &Filter) -> TypedFilter {
+    pub(super) fn filter(&mut self, filter: &Filter) -> TypedFilter {
         let category = filter.category.name.clone();
         if let Some(name) = &category
             && self.schema.event().category == kestrel_schema::EventFields::ecs().category

@@ -197,6 +197,6 @@ fn reads(typed: &Typed, field: &FieldUse) -> bool {
         | TypedKind::Negate(operand)
         | TypedKind::SomeFails(operand)
         | TypedKind::AnyObject { condition: operand, .. } => reads(operand, field),
-        TypedKind::Constant(_) | TypedKind::Error => false,
+        TypedKind::Constant(_) | TypedKind::Lineage { .. } | TypedKind::Error => false,
     }
 }

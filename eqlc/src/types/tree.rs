@@ -4,10 +4,15 @@
 //! several ways is one here: `not in` is a `not` over an `in`, `x == null` is [`TypedKind::IsNull`], a constant stands on
 //! the right, a date is an integer of nanoseconds, a list holds constants of the subject's type.
 
-use kestrel_ir::model::{Arithmetic, Comparison, Constant, Function};
+use kestrel_ir::model::{Arithmetic, Comparison, Constant, Function, Relation};
 use kestrel_schema::{Family, FieldType};
 
 use crate::syntax::Span;
+
+/// The fields by which processes are known and related: an event's process, its parent, its ancestors, and what kind of
+/// event it is.
+pub const LINEAGE_FIELDS: [&str; 4] =
+    ["process.entity_id", "process.parent.entity_id", "process.Ext.ancestry", "event.type"];
 
 /// A checked query.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,6 +172,13 @@ pub enum TypedKind {
         object: FieldUse,
         /// The condition, over the object's children and other fields.
         condition: Box<Typed>,
+    },
+    /// A related process had an event that passes the filter.
+    Lineage {
+        /// Which processes.
+        relation: Relation,
+        /// What their event fulfils.
+        filter: Box<TypedFilter>,
     },
     /// Some value of the fields in a leaf makes the leaf false: `_arraysearch(f, $v, $v != "x")`.
     SomeFails(Box<Typed>),

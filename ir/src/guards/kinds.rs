@@ -100,10 +100,16 @@ pub fn predicate_kinds(ir: &Ir, kinds: &[EventKind]) -> Vec<Vec<u16>> {
 /// The numbers of the kinds that some rule can want, in the order of `kinds`.
 pub fn required_kinds(ir: &Ir, kinds: &[EventKind]) -> Vec<u16> {
     let by_predicate = predicate_kinds(ir, kinds);
-    let predicates = ir.rules.iter().flat_map(|rule| rule.predicates());
+    // The past of a lineage atom is made of events, so the kinds of those are wanted too, and the ends of processes.
+    let past = ir.atoms.iter().filter_map(|atom| match atom {
+        Atom::Lineage { predicate, .. } => Some(*predicate),
+        _ => None,
+    });
+    let predicates = ir.rules.iter().flat_map(|rule| rule.predicates()).chain(past);
     let wanted: HashSet<u16> =
         predicates.filter_map(|predicate| by_predicate.get(predicate.index())).flatten().copied().collect();
-    kinds.iter().map(|kind| kind.id).filter(|id| wanted.contains(id)).collect()
+    let ends = |kind: &EventKind| ir.lineage.is_some() && kind.name == "exit";
+    kinds.iter().filter(|kind| wanted.contains(&kind.id) || ends(kind)).map(|kind| kind.id).collect()
 }
 
 /// Runs `sets` over the kinds, as many at a time as a set holds, and turns each of its sets into numbers.

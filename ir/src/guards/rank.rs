@@ -66,7 +66,7 @@ pub(super) fn rank(atom: &Atom, layout: &Layout) -> Rank {
         | Atom::FloatOrder { field, .. }
         | Atom::VersionOrder { field, .. } => (*field, Rank::Test),
         Atom::AnyObject { object, .. } => (*object, Rank::Test),
-        Atom::Compute { .. } => return Rank::Test,
+        Atom::Compute { .. } | Atom::Lineage { .. } => return Rank::Test,
     };
     if is_one_of(field, layout, &WORTHLESS_FIELDS) { Rank::Worthless } else { rank }
 }

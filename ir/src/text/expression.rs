@@ -294,6 +294,9 @@ impl Printer<'_> {
                 self.out.push_str(" where ");
                 self.inline_node(*condition, depth + 1);
             }
+            Atom::Lineage { relation, predicate } => {
+                let _ = write!(self.out, "{} p{}", relation.text(), predicate.0);
+            }
         }
     }
 

@@ -5,7 +5,8 @@ use super::token::{Token, TokenKind, tokens};
 use super::{FUNCTIONS, TextError, function_name, parse_span};
 use crate::layout::FieldId;
 use crate::model::{
-    Arithmetic, Atom, AtomId, Comparison, Constant, Ir, Node, NodeId, Order, Predicate, PredicateId, Rule, RuleKind,
+    Arithmetic, Atom, AtomId, Comparison, Constant, Ir, LineageFields, Node, NodeId, Order, Predicate, PredicateId,
+    Relation, Rule, RuleKind,
     Sequence, Step, StringMatch, Value, ValueId,
 };
 use kestrel_schema::FieldType;
@@ -106,8 +107,9 @@ fn entry(line: &mut Line<'_>, ir: &mut Ir) -> Result<Option<OpenRule>, TextError
             line.expect("where")?;
             ir.predicates.push(Predicate { category, root: NodeId(line.id('n')?) });
         }
+        "lineage" => lineage(line, ir)?,
         "rule" => return rule(line, ir),
-        _ => return Err(line.error_before("expected `field`, `atom`, `value`, `node`, `predicate` or `rule`")),
+        _ => return Err(line.error_before("expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`")),
     }
     Ok(None)
 }
@@ -137,6 +139,17 @@ fn field(line: &mut Line<'_>, ir: &mut Ir) -> Result<(), TextError> {
     Ok(())
 }
 
+fn lineage(line: &mut Line<'_>, ir: &mut Ir) -> Result<(), TextError> {
+    let mut field = |name: &str| -> Result<FieldId, TextError> {
+        line.expect(name)?;
+        Ok(FieldId(line.id('f')?))
+    };
+    let (entity, parent) = (field("entity")?, field("parent")?);
+    let (ancestry, event_type) = (field("ancestry")?, field("type")?);
+    ir.lineage = Some(LineageFields { entity, parent, ancestry, event_type });
+    Ok(())
+}
+
 fn atom(line: &mut Line<'_>) -> Result<Atom, TextError> {
     if line.take_word("value") {
         return Ok(Atom::Compute { value: ValueId(line.id('v')?) });
@@ -145,6 +158,13 @@ fn atom(line: &mut Line<'_>) -> Result<Atom, TextError> {
         let object = FieldId(line.id('f')?);
         line.expect("where")?;
         return Ok(Atom::AnyObject { object, condition: NodeId(line.id('n')?) });
+    }
+    for relation in [Relation::Child, Relation::Descendant, Relation::Event] {
+        let first = relation.text().split(' ').next().unwrap_or_default();
+        if line.take_word(first) {
+            line.expect("of")?;
+            return Ok(Atom::Lineage { relation, predicate: PredicateId(line.id('p')?) });
+        }
     }
     let field = FieldId(line.id('f')?);
     let word = line.word("a test")?;

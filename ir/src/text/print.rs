@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{function_name, quote, span_text};
 use crate::layout::{FieldId, Layout};
 use crate::model::{
-    Arithmetic, Atom, Comparison, Constant, Ir, Key, Node, Order, Pipe, Rule, RuleKind, Step, StringMatch, Value,
+    Arithmetic, Atom, Comparison, Constant, Ir, Key, LineageFields, Node, Order, Pipe, Rule, RuleKind, Step, StringMatch, Value,
 };
 
 /// The text form of an IR. [`parse`](super::parse) gives back an equal one.
@@ -19,6 +19,13 @@ pub fn print(ir: &Ir) -> String {
             let _ = write!(out, " in f{}", parent.0);
         }
         out.push('\n');
+    }
+    if let Some(LineageFields { entity, parent, ancestry, event_type }) = ir.lineage {
+        let _ = writeln!(
+            out,
+            "lineage entity f{} parent f{} ancestry f{} type f{}",
+            entity.0, parent.0, ancestry.0, event_type.0
+        );
     }
     for (index, atom) in ir.atoms.iter().enumerate() {
         let _ = write!(out, "atom a{index} = ");
@@ -114,6 +121,10 @@ fn print_atom(atom: &Atom, layout: &Layout, out: &mut String) {
         Atom::AnyObject { object, condition } => {
             let _ = write!(out, "any f{} where n{}", object.0, condition.0);
             object
+        }
+        Atom::Lineage { relation, predicate } => {
+            let _ = write!(out, "{} p{}", relation.text(), predicate.0);
+            return;
         }
     };
     name_comment(layout, *field, out);

@@ -147,6 +147,13 @@ impl Edges {
             Place::Atom(index) => match &ir.atoms[index] {
                 Atom::Compute { value } => references.push(Reference::Value(*value)),
                 Atom::AnyObject { condition, .. } => references.push(Reference::Node(*condition)),
+                // Straight to what the predicate refers to; `check_lineage` tells when there is no such predicate.
+                Atom::Lineage { predicate, .. } => {
+                    if let Some(predicate) = ir.predicate(*predicate) {
+                        references.push(Reference::Node(predicate.root));
+                        references.extend(predicate.category.map(Reference::Atom));
+                    }
+                }
                 _ => {}
             },
             Place::Value(index) => match &ir.values[index] {
@@ -324,6 +331,6 @@ fn field_of(atom: &Atom) -> Option<FieldId> {
         | Atom::FloatOrder { field, .. }
         | Atom::Cidr { field, .. }
         | Atom::VersionOrder { field, .. } => Some(*field),
-        Atom::Compute { .. } | Atom::AnyObject { .. } => None,
+        Atom::Compute { .. } | Atom::AnyObject { .. } | Atom::Lineage { .. } => None,
     }
 }

@@ -9,7 +9,7 @@ mod session;
 use client::Client;
 use serde_json::{Value, json};
 
-const THREE_MISTAKES: &str = "process where process.nmae = 'bash' and lenght(process.name) > 3";
+const FOUR_MISTAKES: &str = "process where process.nmae = 'bash' and lenght(process.name) > 3";
 
 #[test]
 fn sessions_are_as_recorded() {
@@ -115,8 +115,11 @@ fn nothing_hostile_ends_the_session() {
     let nowhere = json!({"textDocument": {"uri": "file:///not/open.eql"}, "position": far});
     assert_eq!(client.request("textDocument/hover", nowhere.clone()), Value::Null);
     assert_eq!(client.request("textDocument/completion", nowhere), Value::Null);
-    client.notify("textDocument/didChange", json!({"textDocument": {"uri": "file:///not/open.eql", "version": 1},
-        "contentChanges": [{"text": "x"}]}));
+    client.notify(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": "file:///not/open.eql", "version": 1},
+        "contentChanges": [{"text": "x"}]}),
+    );
     let texts = [
         "(".repeat(1 << 16),
         "\"".repeat(1 << 16),
@@ -134,13 +137,18 @@ fn nothing_hostile_ends_the_session() {
             client.request("textDocument/completion", at);
         }
         let backwards = json!({"start": far, "end": {"line": 0, "character": 0}});
-        client.request("textDocument/codeAction",
-            json!({"textDocument": {"uri": uri}, "range": backwards, "context": {"diagnostics": []}}));
-        client.notify("textDocument/didChange", json!({"textDocument": {"uri": uri, "version": 2},
-            "contentChanges": [{"range": backwards, "text": "😀"}]}));
+        client.request(
+            "textDocument/codeAction",
+            json!({"textDocument": {"uri": uri}, "range": backwards, "context": {"diagnostics": []}}),
+        );
+        client.notify(
+            "textDocument/didChange",
+            json!({"textDocument": {"uri": uri, "version": 2},
+            "contentChanges": [{"range": backwards, "text": "😀"}]}),
+        );
         client.diagnostics(&uri);
     }
-    assert_eq!(client.open("file:///good.eql", "eql", THREE_MISTAKES).as_array().map(Vec::len), Some(4));
+    assert_eq!(client.open("file:///good.eql", "eql", FOUR_MISTAKES).as_array().map(Vec::len), Some(4));
     client.leave();
 }
 
@@ -158,7 +166,8 @@ fn the_process_ends_when_the_protocol_says_so() {
     // The editor is gone, with work left to do.
     let (mut client, _) = Client::initialized(json!({"capabilities": {}}));
     for index in 0..50 {
-        let document = json!({"uri": format!("file:///{index}.eql"), "languageId": "eql", "version": 1, "text": THREE_MISTAKES});
+        let document =
+            json!({"uri": format!("file:///{index}.eql"), "languageId": "eql", "version": 1, "text": FOUR_MISTAKES});
         client.notify("textDocument/didOpen", json!({"textDocument": document}));
     }
     client.hang_up();
@@ -172,7 +181,8 @@ fn the_process_ends_when_the_protocol_says_so() {
 #[test]
 fn the_command_line_answers() {
     let run = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_eql-lsp")).args(arguments).output().expect("it runs");
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_eql-lsp")).args(arguments).output().expect("it runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };

@@ -92,9 +92,17 @@ fn play(client: &mut Client, step: &Step) -> String {
                 "context": {"diagnostics": []}});
             actions(&client.request("textDocument/codeAction", asked), &uri)
         }
+        "format" => {
+            let asked = json!({"textDocument": {"uri": uri}, "options": {"tabSize": 2, "insertSpaces": true}});
+            let answer = client.request("textDocument/formatting", asked);
+            let line = |edit: &Value| format!("{} {}\n", range(&edit["range"]), edit["newText"]);
+            answer.as_array().into_iter().flatten().map(line).collect()
+        }
         "complete" => {
             let answer = client.request("textDocument/completion", here());
-            let line = |item: &Value| format!("{} {}\n", range(&item["textEdit"]["range"]), item["label"].as_str().unwrap_or("?"));
+            let line = |item: &Value| {
+                format!("{} {}\n", range(&item["textEdit"]["range"]), item["label"].as_str().unwrap_or("?"))
+            };
             answer["items"].as_array().into_iter().flatten().map(line).collect()
         }
         other => panic!("no such step: {other}"),
@@ -130,7 +138,8 @@ fn diagnostics(found: &Value) -> String {
 fn actions(found: &Value, uri: &str) -> String {
     let mut text = String::new();
     for action in found.as_array().into_iter().flatten() {
-        let _ = writeln!(text, "{}: {}", action["kind"].as_str().unwrap_or("?"), action["title"].as_str().unwrap_or("?"));
+        let _ =
+            writeln!(text, "{}: {}", action["kind"].as_str().unwrap_or("?"), action["title"].as_str().unwrap_or("?"));
         for edit in action["edit"]["changes"][uri].as_array().into_iter().flatten() {
             let _ = writeln!(text, "    {} {}", range(&edit["range"]), edit["newText"]);
         }

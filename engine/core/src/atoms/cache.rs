@@ -13,6 +13,7 @@ use kestrel_ir::model::AtomId;
 pub struct AtomCache {
     words: Vec<Word>,
     folded: FoldedText,
+    lineage: Vec<AtomId>,
 }
 
 /// 64 atoms: which are known, and the answers of those.
@@ -41,6 +42,7 @@ impl AtomCache {
         AtomCache {
             words: vec![Word::default(); atoms.div_ceil(64)],
             folded: FoldedText { fields: vec![(UNKNOWN, 0); fields], ..FoldedText::default() },
+            lineage: Vec::new(),
         }
     }
 
@@ -48,6 +50,18 @@ impl AtomCache {
     pub fn reset(&mut self) {
         self.words.fill(Word::default());
         self.folded.reset();
+        self.lineage.clear();
+    }
+
+    /// The lineage atoms that hold for this event, as its matcher has found.
+    pub fn lineage(&self) -> &[AtomId] {
+        &self.lineage
+    }
+
+    /// Tells that a lineage atom holds for this event. To be called before anything that may ask it is evaluated.
+    pub fn add_lineage(&mut self, atom: AtomId) {
+        self.lineage.push(atom);
+        self.remember(atom, true);
     }
 
     /// The answer of an atom, if it was evaluated since the last reset.

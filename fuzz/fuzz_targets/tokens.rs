@@ -1,0 +1,4 @@
+//! See `kestrel_fuzz::language::tokens`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kestrel_fuzz::with_text(data, kestrel_fuzz::language::tokens));

@@ -1,0 +1,134 @@
+//! Writes seed corpora below `fuzz/corpus` from the project's own rules and suites.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use eqlc::compile::{CompileOptions, PackOptions, build_pack, compile_query, compile_rules};
+use eqlc::rules::{files, load_all};
+use eqlc::syntax::Dialect;
+use kestrel_bpf::record::{Arguments, Body, Exec, Exit, Flags, Fork, Header, Kind, Record, ReversedPath, Task};
+use kestrel_ir::text;
+use kestrel_schema::Schema;
+
+/// Seeds by target.
+type Seeds = BTreeMap<&'static str, Vec<Vec<u8>>>;
+
+const REGEXES: [&str; 12] = [
+    "0(a|b)*c\nabac",
+    "1[^a-c\\d]+\nxyz",
+    "0\"a.b\"x{2,3}\na.bxx",
+    "0<1-100>\n042",
+    "0a~bc\nadc",
+    "0.*foo.*&~(.*bar.*)\nafoo",
+    "1(~(ab)|c&@)+\nabab",
+    "0x{0,3}y?\nxxy",
+    "0@#|\\w\\S\n_a",
+    "0<007-120>(a&[a-f])\n010a",
+    "1ß.?\nẞx",
+    "0(((a{2}){2}){2}){2}\naaaa",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut seeds = Seeds::new();
+    seeds.insert("regex", REGEXES.iter().map(|seed| seed.as_bytes().to_vec()).collect());
+    let sources = files::read(&[root.join("rules")])?;
+    let mut queries = Vec::new();
+    let set = load_all(sources.clone());
+    queries.extend(set.rules.iter().map(|rule| rule.query.clone()));
+    for entry in fs::read_dir(root.join("conformance/suites"))? {
+        let suite: toml::Value = toml::from_str(&fs::read_to_string(entry?.path())?)?;
+        collect(&suite, "query", &mut queries);
+        let mut schemas = Vec::new();
+        collect(&suite, "schema", &mut schemas);
+        schemas.into_iter().for_each(|schema| add(&mut seeds, "schema", schema));
+        let mut documents = Vec::new();
+        suite.get("events").into_iter().for_each(|events| strings(events, &mut documents));
+        add(&mut seeds, "documents", documents.join("\n"));
+        add(&mut seeds, "documents", format!("[{}]", documents.join(",\n")));
+    }
+    for (_, text) in &sources {
+        add(&mut seeds, "rule_file", text.clone());
+    }
+    let schema = Schema::ecs();
+    for query in queries {
+        for target in ["tokens", "parse", "format", "compile"] {
+            add(&mut seeds, target, query.clone());
+        }
+        for dialect in [Dialect::Elastic, Dialect::Endpoint] {
+            if let (Some(ir), _) = compile_query(&query, &schema, dialect) {
+                add(&mut seeds, "ir_text", text::print(&ir));
+            }
+        }
+    }
+    for rule in set.rules {
+        let options = CompileOptions::default();
+        let compilation = compile_rules(vec![rule], &options);
+        if let Ok(pack) = build_pack(&compilation, &options.schema, PackOptions::default()) {
+            seeds.entry("pack").or_default().push(pack.write());
+        }
+    }
+    seeds.insert("record", records().iter().map(Record::encode).collect());
+    let recording = fs::read(root.join("rules/demo/recording.klog"))?;
+    let start = recording.get(..recording.len().min(64 << 10)).unwrap_or_default();
+    seeds.entry("klog").or_default().push(start.to_vec());
+    for (target, seeds) in seeds {
+        let folder = root.join("fuzz/corpus").join(target);
+        fs::create_dir_all(&folder)?;
+        for (index, seed) in seeds.iter().enumerate() {
+            fs::write(folder.join(format!("seed-{index:03}")), seed)?;
+        }
+        println!("{target}: {} seeds", seeds.len());
+    }
+    Ok(())
+}
+
+fn add(seeds: &mut Seeds, target: &'static str, text: String) {
+    seeds.entry(target).or_default().push(text.into_bytes());
+}
+
+/// The texts of all entries of this name.
+fn collect(value: &toml::Value, name: &str, out: &mut Vec<String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                match value.as_str() {
+                    Some(text) if key == name => out.push(text.to_owned()),
+                    _ => collect(value, name, out),
+                }
+            }
+        }
+        toml::Value::Array(values) => values.iter().for_each(|value| collect(value, name, out)),
+        _ => {}
+    }
+}
+
+/// All texts.
+fn strings(value: &toml::Value, out: &mut Vec<String>) {
+    match value {
+        toml::Value::Table(table) => table.values().for_each(|value| strings(value, out)),
+        toml::Value::Array(values) => values.iter().for_each(|value| strings(value, out)),
+        toml::Value::String(text) => out.push(text.clone()),
+        _ => {}
+    }
+}
+
+fn records() -> [Record<'static>; 3] {
+    let header = |kind| Header { kind, timestamp: 1_000, sequence: 1, cpu: 0, flags: Flags(0) };
+    let task = Task { start_time: 42, pid: 42, parent_pid: 1, comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0", ..Task::default() };
+    let exec = Exec {
+        arguments_total: 8,
+        argument_count: 2,
+        filename: b"/bin/sleep",
+        executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
+        directory: ReversedPath::new(b"root\0", true),
+        arguments: Arguments::new(b"sleep\x001\0"),
+    };
+    [
+        Record { header: header(Kind::Exec), task, body: Body::Exec(exec) },
+        Record { header: header(Kind::Fork), task, body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }) },
+        Record { header: header(Kind::Exit), task, body: Body::Exit(Exit { status: 0x0300 }) },
+    ]
+}

@@ -1,0 +1,173 @@
+//! Bytes from the kernel, from packs, logs and streams.
+//!
+//! Packs and logs are protected by hashes that a fuzzer does not guess. Their targets take the bytes as they are and
+//! again with the hashes made right, so that what lies behind them is reached.
+
+use kestrel_bpf::record::{Body, Record};
+use kestrel_ir::pack::{HEADER_SIZE, MAGIC, Pack};
+use sha2::{Digest, Sha256};
+
+/// A pack is read or refused; one that is read gives its bytes back.
+pub fn pack(data: &[u8]) {
+    for bytes in [data.to_vec(), with_pack_hash(data)] {
+        if let Ok(pack) = Pack::read(&bytes) {
+            assert_eq!(pack.bytes(), bytes);
+            assert!(pack.sections().iter().all(|section| pack.section(section.id).is_some()));
+        }
+    }
+}
+
+/// The same container with the content hash that its table asks for, and with sections where they belong.
+fn with_pack_hash(data: &[u8]) -> Vec<u8> {
+    let mut bytes = data.to_vec();
+    if bytes.len() < HEADER_SIZE {
+        return bytes;
+    }
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&[1, 0, 0, 0]);
+    let count = u32_at(&bytes, 12).unwrap_or(0).min(64) as usize;
+    let mut digest = Sha256::new();
+    digest.update(&bytes[..12]);
+    let mut offset = HEADER_SIZE + 24 * count;
+    for index in 0..count {
+        let at = HEADER_SIZE + 24 * index;
+        if bytes.len() < at + 24 || bytes.len() < offset {
+            return bytes;
+        }
+        let length = if index + 1 == count {
+            bytes.len() - offset
+        } else {
+            (u32_at(&bytes, at + 16).unwrap_or(0) as usize).min(bytes.len() - offset)
+        };
+        bytes[at + 8..at + 16].copy_from_slice(&(offset as u64).to_le_bytes());
+        bytes[at + 16..at + 24].copy_from_slice(&(length as u64).to_le_bytes());
+        if u32_at(&bytes, at + 4).unwrap_or(0) & 1 == 0 {
+            digest.update(&bytes[at..at + 8]);
+            digest.update(&bytes[at + 16..at + 24]);
+            digest.update(&bytes[offset..offset + length]);
+        }
+        let end = offset + length;
+        offset = end.next_multiple_of(8);
+        let gap_end = offset.min(bytes.len());
+        bytes[end..gap_end].fill(0);
+    }
+    bytes[16..HEADER_SIZE].copy_from_slice(&digest.finalize());
+    bytes
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// A kernel record is read or refused; one that is read can be shown, and written again reads as the same.
+pub fn record(data: &[u8]) {
+    for bytes in [data.to_vec(), with_length(data)] {
+        let Ok(record) = Record::parse(&bytes) else { continue };
+        if let Body::Exec(exec) = &record.body {
+            let mut path = String::new();
+            exec.executable.write_to(&mut path);
+            exec.directory.write_to(&mut path);
+            exec.arguments.iter().for_each(|argument| kestrel_bpf::record::push_lossy(&mut path, argument));
+        }
+        assert_eq!(Record::parse(&record.encode()), Ok(record));
+    }
+}
+
+/// The same record with the version and the length that it should have.
+fn with_length(data: &[u8]) -> Vec<u8> {
+    let mut bytes = data.to_vec();
+    let length = bytes.len() as u32;
+    if bytes.len() >= 8 {
+        bytes[0..2].copy_from_slice(&kestrel_bpf::layout::RECORD_VERSION.to_le_bytes());
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+    }
+    bytes
+}
+
+#[cfg(feature = "engine")]
+pub use with_engine::{documents, klog};
+
+#[cfg(feature = "engine")]
+mod with_engine {
+    use std::io::Cursor;
+
+    use kestrel_engine::input::{Input, InputOptions, Item};
+    use kestrel_engine::klog::{LogHeader, LogItem, LogReader, LogWriter};
+    use kestrel_ir::event::{Event, FieldTable};
+    use kestrel_ir::event_json::Decoder;
+    use kestrel_schema::{EventFields, FieldType};
+    use xxhash_rust::xxh3::xxh3_64;
+
+    /// Reading a log ends, whatever the bytes; so does reading a block of these bytes whose checksums are right.
+    pub fn klog(data: &[u8]) {
+        read_log(data.to_vec());
+        let Some((&records, raw)) = data.split_first() else { return };
+        let mut log = Vec::new();
+        if let Ok(writer) = LogWriter::new(&mut log, &LogHeader::default()) {
+            writer.finish().expect("a vector takes all");
+        }
+        log.extend(block(raw, u32::from(records)));
+        log.extend_from_slice(raw);
+        read_log(log);
+    }
+
+    fn read_log(bytes: Vec<u8>) {
+        let limit = bytes.len() + 2;
+        let Ok(mut reader) = LogReader::from_stream(Cursor::new(bytes)) else { return };
+        let mut damages = 0;
+        while let Some(item) = reader.next_item().expect("a vector can be read") {
+            match item {
+                LogItem::Record(_) => {}
+                LogItem::Damaged(damage) => {
+                    damages += 1;
+                    assert!(damages <= limit && !damage.message.is_empty());
+                }
+            }
+        }
+    }
+
+    /// A block with right checksums; docs/klog-format.md has its layout.
+    fn block(raw: &[u8], records: u32) -> Vec<u8> {
+        let payload = zstd::bulk::compress(raw, 1).expect("it can be compressed");
+        let mut head = Vec::new();
+        head.extend_from_slice(b"KBLK");
+        head.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        head.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+        head.extend_from_slice(&records.to_le_bytes());
+        head.extend_from_slice(&[0; 24]);
+        head.extend_from_slice(&xxh3_64(&payload).to_le_bytes());
+        let checksum = xxh3_64(&head);
+        head.extend_from_slice(&checksum.to_le_bytes());
+        head.extend_from_slice(&payload);
+        head
+    }
+
+    /// Reading documents ends, whatever the bytes, and decoding each gives an event or an error.
+    pub fn documents(data: &[u8]) {
+        let mut table = FieldTable::new();
+        for (name, field_type) in [
+            ("process.name", FieldType::Keyword),
+            ("process.pid", FieldType::Long),
+            ("process.args", FieldType::Keyword),
+            ("a", FieldType::Object),
+            ("a.b", FieldType::Double),
+            ("a.c", FieldType::Boolean),
+            ("source.ip", FieldType::Ip),
+            ("event.created", FieldType::Date),
+            ("v", FieldType::Version),
+        ] {
+            table.intern(name, field_type);
+        }
+        let decoder = Decoder::new(&table, &EventFields::ecs());
+        let mut event = Event::new();
+        let _ = decoder.decode(data, &mut event);
+        let options = InputOptions { max_document: 4096 };
+        let Ok(mut input) = Input::from_reader("fuzz", Cursor::new(data.to_vec()), options) else { return };
+        while let Ok(Some(item)) = input.next_item() {
+            if let Item::Document(document) = item {
+                assert!(document.bytes.len() <= options.max_document || document.record.is_some());
+                let _ = decoder.decode(document.bytes, &mut event);
+            }
+        }
+    }
+}
