@@ -15,7 +15,7 @@ const BLOCKS: [&str; 4] = ["10.0.0.0/8", "0.0.0.0/0", "::/0", "fe80::/10"];
 
 /// A query for single events.
 pub fn query(random: &mut Random) -> String {
-    let category = *random.pick(&["any", "process", "file"]);
+    let category = random.pick(&["any", "process", "file"]);
     format!("{category} where {}", condition(random, 4))
 }
 
@@ -39,8 +39,8 @@ fn join(random: &mut Random, depth: usize, word: &str) -> String {
 }
 
 fn leaf(random: &mut Random) -> String {
-    let text = *random.pick(&TEXT_FIELDS);
-    let number = *random.pick(&NUMBER_FIELDS);
+    let text = random.pick(&TEXT_FIELDS);
+    let number = random.pick(&NUMBER_FIELDS);
     match random.below(16) {
         0 => format!("{text} {} {}", random.pick(&["==", "!=", "<", ">="]), quoted(random.pick(&TEXTS))),
         1 => format!("{text} {} {}", random.pick(&[":", "like", "like~"]), quoted(random.pick(&PATTERNS))),
@@ -60,7 +60,7 @@ fn leaf(random: &mut Random) -> String {
         12 => format!("source.ip == {}", quoted(random.pick(&ADDRESSES))),
         13 => format!("length({text}) {} {}", comparison(random), random.below(8)),
         14 => {
-            let function = *random.pick(&["startsWith", "endsWith~", "stringContains", "startsWith~"]);
+            let function = random.pick(&["startsWith", "endsWith~", "stringContains", "startsWith~"]);
             format!("{function}({text}, {})", quoted(random.pick(&TEXTS)))
         }
         _ => format!("{number} {} {} {} {}", random.pick(&["+", "-", "*", "/", "%"]), random.pick(&NUMBERS[2..6]), comparison(random), random.pick(&NUMBERS)),
@@ -91,17 +91,17 @@ pub fn event(random: &mut Random, number: usize) -> Json {
     let counts = |random: &mut Random| [0, 1, 1, 1, 2, 3][random.below(6)];
     for name in TEXT_FIELDS {
         let count = counts(random);
-        put(name, (0..count).map(|_| Json::from(*random.pick(&TEXTS))).collect());
+        put(name, (0..count).map(|_| Json::from(random.pick(&TEXTS))).collect());
     }
     for name in NUMBER_FIELDS {
         let count = counts(random);
-        put(name, (0..count).map(|_| Json::from(*random.pick(&NUMBERS))).collect());
+        put(name, (0..count).map(|_| Json::from(random.pick(&NUMBERS))).collect());
     }
     let count = counts(random);
-    put("source.ip", (0..count).map(|_| Json::from(*random.pick(&ADDRESSES))).collect());
+    put("source.ip", (0..count).map(|_| Json::from(random.pick(&ADDRESSES))).collect());
     if !random.once_in(3) {
         put("process.interactive", vec![Json::from(random.once_in(2))]);
     }
-    put("event.category", vec![Json::from(*random.pick(&["process", "file", "network"]))]);
+    put("event.category", vec![Json::from(random.pick(&["process", "file", "network"]))]);
     event
 }
