@@ -95,7 +95,11 @@ fn missing_events_allow(pattern: &Pattern, stream: &[StreamEvent], of_key: &[usi
     let time = |event: usize| stream[event].timestamp;
     let (first, last) = (time(chain[0]), time(chain[chain.len() - 1]));
     let times_of = |terms: &[usize]| -> Vec<i64> {
-        of_key.iter().filter(|&&event| terms.iter().any(|&term| stream[event].terms[term])).map(|&event| time(event)).collect()
+        of_key
+            .iter()
+            .filter(|&&event| terms.iter().any(|&term| stream[event].terms[term]))
+            .map(|&event| time(event))
+            .collect()
     };
     let mut positives_before = 0;
     let (mut leading, mut trailing): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());

@@ -44,7 +44,8 @@ fn runtimes_agree_on_random_queries_and_events() {
         }
         found += expected.len();
         for kind in RUNTIMES {
-            let actual = numbers(&run_on(kind, &ir, &schema, &documents).unwrap_or_else(|error| panic!("{query}: {error:#}")));
+            let actual =
+                numbers(&run_on(kind, &ir, &schema, &documents).unwrap_or_else(|error| panic!("{query}: {error:#}")));
             assert_eq!(actual, expected, "seed {seed}, {}: {query}", kind.name());
         }
     }

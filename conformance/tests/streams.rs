@@ -60,9 +60,10 @@ fn machine(pattern: &Pattern, stream: &[StreamEvent]) -> Vec<batch::BatchMatch> 
     let mut found: Vec<_> = matches
         .into_iter()
         .map(|found| {
-            let events = found.events.iter().map(|event| {
-                event.as_ref().map(|evidence| evidence.frame().expect("a frame").ordinal() as usize)
-            });
+            let events = found
+                .events
+                .iter()
+                .map(|event| event.as_ref().map(|evidence| evidence.frame().expect("a frame").ordinal() as usize));
             let KeyPart::Integer(key) = found.key[0] else { panic!("an integer key") };
             (found.last.ordinal, (events.collect::<Vec<_>>(), key))
         })

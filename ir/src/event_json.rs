@@ -123,8 +123,7 @@ impl Decoder {
     /// Reads one document into `event`, whose fields are replaced; its ordinal is left 0 for the caller to set.
     pub fn decode(&self, json: &[u8], event: &mut Event) -> Result<(), DecodeError> {
         event.clear();
-        let mut reading =
-            Reading { decoder: self, event, timestamp: None, bad_timestamp: None, objects: Vec::new() };
+        let mut reading = Reading { decoder: self, event, timestamp: None, bad_timestamp: None, objects: Vec::new() };
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
         let root = Place { reading: &mut reading, node: 0, element: 0 };
@@ -413,7 +412,8 @@ mod tests {
 
     #[test]
     fn nested_and_dotted_mean_the_same_and_null_is_missing() {
-        let nested = r#"{"@timestamp":"2023-11-14T22:13:20Z","process":{"name":"sh","args":["a",null,"b"],"pid":"7","x":[1]}}"#;
+        let nested =
+            r#"{"@timestamp":"2023-11-14T22:13:20Z","process":{"name":"sh","args":["a",null,"b"],"pid":"7","x":[1]}}"#;
         let dotted = r#"{"process.args":["a","b"],"process":{"name":["sh"]},"process.pid":7,"@timestamp":1700000000000,"source.ip":null}"#;
         for json in [nested, dotted] {
             let (table, event) = decode(json);
@@ -429,8 +429,9 @@ mod tests {
 
     #[test]
     fn objects_are_numbered_and_mistyped_values_flag_the_event() {
-        let (table, event) =
-            decode(r#"{"@timestamp":0,"stack":[{"symbol":"a"},{"other":1},{"symbol":["b","c"]}],"process":{"pid":"x"}}"#);
+        let (table, event) = decode(
+            r#"{"@timestamp":0,"stack":[{"symbol":"a"},{"other":1},{"symbol":["b","c"]}],"process":{"pid":"x"}}"#,
+        );
         let event = event.expect("an event");
         let symbol = table.lookup("stack.symbol").expect("interned");
         let symbols: Vec<_> =

@@ -42,9 +42,9 @@ pub fn call<'v>(function: Function, folded: bool, arguments: &[Scalar<'v>]) -> S
         }),
         // Arrays as a whole are the interpreter's concern; over one value they are what is left of their meaning.
         Function::ArrayContains => match arguments {
-            [value, wanted @ ..] => Scalar::Boolean(
-                wanted.iter().any(|wanted| crate::value::equal(value, wanted, true).unwrap_or(false)),
-            ),
+            [value, wanted @ ..] => {
+                Scalar::Boolean(wanted.iter().any(|wanted| crate::value::equal(value, wanted, true).unwrap_or(false)))
+            }
             [] => Scalar::Null,
         },
         Function::ArrayCount => Scalar::Null,
@@ -124,9 +124,10 @@ fn texts(arguments: &[Scalar<'_>], folded: bool, test: impl Fn(&str, &str) -> bo
         return Scalar::Null;
     };
     let text = if folded { fold(text) } else { Cow::Borrowed(text) };
-    let holds = parts.iter().filter_map(Scalar::as_text).any(|part| {
-        if folded { test(&text, &fold(part)) } else { test(&text, part) }
-    });
+    let holds = parts
+        .iter()
+        .filter_map(Scalar::as_text)
+        .any(|part| if folded { test(&text, &fold(part)) } else { test(&text, part) });
     Scalar::Boolean(holds)
 }
 
@@ -189,7 +190,11 @@ fn index_of(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
 /// UTF-16 units, folded character by character; simple folding may change how many units a character takes, which then
 /// counts as the folded text has it.
 fn units(text: &str, folded: bool) -> Vec<u16> {
-    if folded { text.chars().map(fold_char).collect::<String>().encode_utf16().collect() } else { text.encode_utf16().collect() }
+    if folded {
+        text.chars().map(fold_char).collect::<String>().encode_utf16().collect()
+    } else {
+        text.encode_utf16().collect()
+    }
 }
 
 fn find(text: &[u16], part: &[u16], start: usize) -> Option<usize> {
@@ -213,7 +218,8 @@ fn between(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
     };
     // Folding is one character to one, so positions are counted in characters of either form.
     let original: Vec<char> = text.chars().collect();
-    let fold_chars = |text: &str| -> Vec<char> { text.chars().map(|c| if folded { fold_char(c) } else { c }).collect() };
+    let fold_chars =
+        |text: &str| -> Vec<char> { text.chars().map(|c| if folded { fold_char(c) } else { c }).collect() };
     let (text, left, right) = (fold_chars(text), fold_chars(left), fold_chars(right));
     let search = |from: usize, part: &[char], last: bool| -> Option<usize> {
         let rest = text.get(from..)?;
@@ -221,7 +227,8 @@ fn between(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
             return Some(if last { text.len() } else { from });
         }
         let mut windows = rest.windows(part.len());
-        let found = if last { windows.rposition(|window| window == part) } else { windows.position(|window| window == part) };
+        let found =
+            if last { windows.rposition(|window| window == part) } else { windows.position(|window| window == part) };
         found.map(|position| from + position)
     };
     let found = search(0, &left, false).and_then(|position| {

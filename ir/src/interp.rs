@@ -16,9 +16,7 @@ use crate::fold::fold;
 use crate::frame::{Frame, FrameValues, ObjectOffset, Slot};
 use crate::functions;
 use crate::layout::FieldId;
-use crate::model::{
-    Atom, AtomId, Function, Ir, Node, NodeId, PredicateId, StringMatch, Value, ValueId,
-};
+use crate::model::{Atom, AtomId, Function, Ir, Node, NodeId, PredicateId, StringMatch, Value, ValueId};
 use crate::pattern::wildcard_matches;
 use crate::regex::{self, Regex};
 use crate::value::{self, Scalar};
@@ -77,8 +75,8 @@ impl Interpreter {
         });
         for (fold, patterns) in in_atoms.chain(in_values) {
             for pattern in patterns {
-                let regex = regex::compile(pattern, fold)
-                    .map_err(|error| InterpreterError(format!("`{pattern}`: {error}")))?;
+                let regex =
+                    regex::compile(pattern, fold).map_err(|error| InterpreterError(format!("`{pattern}`: {error}")))?;
                 regexes.insert((pattern.clone(), fold), regex);
             }
         }
@@ -202,9 +200,9 @@ impl Interpreter {
                 strings.iter().any(|pattern| wildcard_matches(pattern, &text))
             }
             StringMatch::Wildcard => strings.iter().any(|pattern| wildcard_matches(pattern, text)),
-            StringMatch::Regex => strings.iter().any(|pattern| {
-                self.regexes.get(&(pattern.clone(), folded)).is_some_and(|regex| regex.is_match(text))
-            }),
+            StringMatch::Regex => strings
+                .iter()
+                .any(|pattern| self.regexes.get(&(pattern.clone(), folded)).is_some_and(|regex| regex.is_match(text))),
         }
     }
 

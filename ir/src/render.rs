@@ -37,7 +37,13 @@ impl Renderer {
                     .children(id)
                     .map(|(child, definition)| {
                         let below = definition.name.strip_prefix(&format!("{}.", field.name));
-                        rendered(child, &definition.name, below.unwrap_or(&definition.name), definition.field_type, schema)
+                        rendered(
+                            child,
+                            &definition.name,
+                            below.unwrap_or(&definition.name),
+                            definition.field_type,
+                            schema,
+                        )
                     })
                     .collect();
                 children.sort_by(|left, right| left.name.cmp(&right.name));

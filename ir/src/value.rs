@@ -178,7 +178,11 @@ pub fn compare_integer_float(integer: i64, float: f64) -> Option<Ordering> {
         return Some(Ordering::Greater);
     }
     let truncated = float as i64;
-    Some(integer.cmp(&truncated).then_with(|| 0.0_f64.partial_cmp(&(float - truncated as f64)).unwrap_or(Ordering::Equal)))
+    Some(
+        integer
+            .cmp(&truncated)
+            .then_with(|| 0.0_f64.partial_cmp(&(float - truncated as f64)).unwrap_or(Ordering::Equal)),
+    )
 }
 
 /// Compares two versions by the rules of Semantic Versioning 2.0.0, section 11, leniently: any number of numeric parts
@@ -251,8 +255,18 @@ mod tests {
 
     #[test]
     fn versions_compare_as_semantic_versioning_says() {
-        let ascending =
-            ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0", "1.2", "1.10.0", "v2", "odd"];
+        let ascending = [
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0",
+            "1.2",
+            "1.10.0",
+            "v2",
+            "odd",
+        ];
         for (index, left) in ascending.iter().enumerate() {
             for (other, right) in ascending.iter().enumerate() {
                 assert_eq!(compare_versions(left, right), index.cmp(&other), "{left} against {right}");

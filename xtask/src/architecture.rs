@@ -67,7 +67,9 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().expect("dependencies").iter();
-            let names = dependencies.filter(|dependency| dependency["kind"] != "dev").filter_map(|dependency| dependency["name"].as_str());
+            let names = dependencies
+                .filter(|dependency| dependency["kind"] != "dev")
+                .filter_map(|dependency| dependency["name"].as_str());
             (package["name"].as_str().expect("a name").to_owned(), names.map(str::to_owned).collect())
         })
         .collect()

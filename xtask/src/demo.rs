@@ -54,12 +54,17 @@ pub fn run(replay_only: bool) -> Result<()> {
     }
     title("live on this host");
     if !is_root() {
-        println!("left out: live events need root (run `sudo cargo xtask demo`; `kestrel-engine doctor` shows what is there)");
+        println!(
+            "left out: live events need root (run `sudo cargo xtask demo`; `kestrel-engine doctor` shows what is there)"
+        );
         return Ok(());
     }
     let doctor = Command::new(&built.engine).arg("doctor").output().context("starting the engine's doctor")?;
     if !doctor.status.success() {
-        println!("left out: this kernel offers no source of events; the doctor says\n{}", String::from_utf8_lossy(&doctor.stdout));
+        println!(
+            "left out: this kernel offers no source of events; the doctor says\n{}",
+            String::from_utf8_lossy(&doctor.stdout)
+        );
         return Ok(());
     }
     live(&built)
@@ -85,13 +90,20 @@ pub fn record() -> Result<()> {
         .context("starting the engine")?;
     std::thread::sleep(Duration::from_secs(2));
     let mut workload = Command::new("setsid");
-    workload.args(["--wait", "sh"]).arg(&script).current_dir("/").stdin(Stdio::null()).env_clear().env("PATH", "/usr/bin:/bin");
+    workload
+        .args(["--wait", "sh"])
+        .arg(&script)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin");
     succeed(&mut workload)?;
     let status = engine.wait().context("waiting for the engine")?;
     if !status.success() {
         bail!("the engine failed: {status}");
     }
-    let exported = Command::new(&built.engine).args(["log", "cat"]).arg(&host).output().context("reading the recording")?;
+    let exported =
+        Command::new(&built.engine).args(["log", "cat"]).arg(&host).output().context("reading the recording")?;
     let root = built.root.display().to_string();
     let lines: String = String::from_utf8(exported.stdout)
         .context("the recording is UTF-8")?
@@ -120,7 +132,9 @@ fn anonymous(line: &str, script: &Path) -> Option<String> {
         return None;
     }
     event.pointer_mut("/process")?.as_object_mut()?.remove("entry_leader");
-    for (place, value) in [("/host/id", "demo"), ("/host/name", "demo"), ("/host/hostname", "demo"), ("/agent/id", "demo")] {
+    for (place, value) in
+        [("/host/id", "demo"), ("/host/name", "demo"), ("/host/hostname", "demo"), ("/agent/id", "demo")]
+    {
         if let Some(member) = event.pointer_mut(place) {
             *member = Json::from(value);
         }

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod architecture;
+mod bench;
 mod bpf;
 mod demo;
 mod packages;
@@ -47,6 +48,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Whole commands in release mode: medians over several runs.
+    Bench,
     /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
     Record,
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Schema { check } => schema::run(check),
         Chore::Bpf { check } => bpf::run(check),
+        Chore::Bench => bench::run(),
         Chore::Record => demo::record(),
     };
     match result {

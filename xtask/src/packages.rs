@@ -14,8 +14,11 @@ pub fn workspace() -> Result<PathBuf> {
 
 /// Makes sure that the tools of a build are there.
 pub fn ensure_build_tools() -> Result<()> {
-    let missing: Vec<&str> =
-        [("cc", "gcc"), ("make", "make")].into_iter().filter(|(tool, _)| !runs(tool)).map(|(_, package)| package).collect();
+    let missing: Vec<&str> = [("cc", "gcc"), ("make", "make")]
+        .into_iter()
+        .filter(|(tool, _)| !runs(tool))
+        .map(|(_, package)| package)
+        .collect();
     if missing.is_empty() { Ok(()) } else { install(&missing) }
 }
 

@@ -14,9 +14,7 @@ use kestrel_schema::generate::{GENERATED, Source};
 /// # Errors
 /// When the schema's source is wrong, a file cannot be read or written, or, with `check`, a file is stale.
 pub fn run(check: bool) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask lies in the workspace's root")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace's root")?;
     let source = Source::built_in()?;
     let mut stale = 0;
     for (name, generate) in GENERATED {
@@ -32,22 +30,14 @@ pub fn run(check: bool) -> anyhow::Result<()> {
             continue;
         }
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create {}", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
         fs::write(&path, wanted).with_context(|| format!("cannot write {}", path.display()))?;
         println!("written: {name}");
     }
     if stale > 0 {
-        bail!(
-            "{stale} of {} generated files are stale; `cargo xtask schema` writes them",
-            GENERATED.len()
-        );
+        bail!("{stale} of {} generated files are stale; `cargo xtask schema` writes them", GENERATED.len());
     }
-    println!(
-        "schema: {} fields, {} event kinds, generated files are fresh",
-        source.field_count(),
-        source.kind_count()
-    );
+    println!("schema: {} fields, {} event kinds, generated files are fresh", source.field_count(), source.kind_count());
     Ok(())
 }

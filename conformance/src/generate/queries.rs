@@ -63,7 +63,13 @@ fn leaf(random: &mut Random) -> String {
             let function = random.pick(&["startsWith", "endsWith~", "stringContains", "startsWith~"]);
             format!("{function}({text}, {})", quoted(random.pick(&TEXTS)))
         }
-        _ => format!("{number} {} {} {} {}", random.pick(&["+", "-", "*", "/", "%"]), random.pick(&NUMBERS[2..6]), comparison(random), random.pick(&NUMBERS)),
+        _ => format!(
+            "{number} {} {} {} {}",
+            random.pick(&["+", "-", "*", "/", "%"]),
+            random.pick(&NUMBERS[2..6]),
+            comparison(random),
+            random.pick(&NUMBERS)
+        ),
     }
 }
 

@@ -135,10 +135,7 @@ impl Dispatch {
 }
 
 fn is_equality(ir: &Ir, atom: AtomId) -> bool {
-    matches!(
-        ir.atom(atom),
-        Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. })
-    )
+    matches!(ir.atom(atom), Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. }))
 }
 
 /// How little a clause says about an event, judged by its fields: lower is more selective.

@@ -132,9 +132,7 @@ impl Matcher {
                 RuleKind::Sequence(sequence) => {
                     RuleState::Sequence(Box::new(SequenceMachine::new(sequence, index, options.max_keys_per_rule)))
                 }
-                RuleKind::Sample { terms } => {
-                    RuleState::Sample(SampleMachine::new(terms, options.max_keys_per_rule))
-                }
+                RuleKind::Sample { terms } => RuleState::Sample(SampleMachine::new(terms, options.max_keys_per_rule)),
             })
             .collect();
         let heads = ir

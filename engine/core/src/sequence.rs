@@ -163,7 +163,9 @@ impl SequenceMachine {
             }
         }
         let until = self.sequence.steps.len();
-        if self.sequence.until.is_some() && matched.matches(until) && self.keys_of(until, layout, event.frame, &mut keys)
+        if self.sequence.until.is_some()
+            && matched.matches(until)
+            && self.keys_of(until, layout, event.frame, &mut keys)
         {
             keys.iter().for_each(|key| self.end(key, event, interpreter));
         }
@@ -187,9 +189,10 @@ impl SequenceMachine {
         self.counters.started += 1;
         let timestamp = event.order.timestamp;
         let first_positive = self.positives.first().copied().unwrap_or(0);
-        let leading = self.store.get(key).and_then(|state| {
-            (0..first_positive).filter_map(|term| state.seen.get(term)?.before(timestamp)).max()
-        });
+        let leading = self
+            .store
+            .get(key)
+            .and_then(|state| (0..first_positive).filter_map(|term| state.seen.get(term)?.before(timestamp)).max());
         Partial { first: timestamp, last: event.order, leading, broken: false, events: vec![event.evidence()] }
     }
 
@@ -256,13 +259,7 @@ impl SequenceMachine {
     }
 
     /// Decides about a candidate whose positive terms are all matched.
-    fn complete(
-        &mut self,
-        key: &JoinKey,
-        partial: Partial,
-        timers: &mut Timers,
-        out: &mut Vec<CompletedSequence>,
-    ) {
+    fn complete(&mut self, key: &JoinKey, partial: Partial, timers: &mut Timers, out: &mut Vec<CompletedSequence>) {
         let leading_terms = self.positives.first().is_some_and(|&first| first > 0);
         let trailing_terms = self.positives.last().is_some_and(|&last| last + 1 < self.sequence.steps.len());
         let maxspan = self.sequence.maxspan.unwrap_or(i64::MAX);

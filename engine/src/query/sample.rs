@@ -59,12 +59,7 @@ fn distinct(candidates: &[Vec<Match>]) -> Option<Vec<&Match>> {
         .collect()
 }
 
-fn assign(
-    filter: usize,
-    candidates: &[Vec<Match>],
-    taken: &mut BTreeMap<u64, usize>,
-    tried: &mut Vec<u64>,
-) -> bool {
+fn assign(filter: usize, candidates: &[Vec<Match>], taken: &mut BTreeMap<u64, usize>, tried: &mut Vec<u64>) -> bool {
     for free_only in [true, false] {
         for found in &candidates[filter] {
             let event = found.last.ordinal;

@@ -101,9 +101,8 @@ impl FieldType {
         FieldType::Object,
     ];
 
-    pub(crate) const NAMES: [&'static str; 8] = [
-        "keyword", "long", "double", "boolean", "ip", "date", "version", "object",
-    ];
+    pub(crate) const NAMES: [&'static str; 8] =
+        ["keyword", "long", "double", "boolean", "ip", "date", "version", "object"];
 
     /// The type's lower-case name, as schema files write it.
     pub fn name(self) -> &'static str {
@@ -136,11 +135,10 @@ impl FieldType {
     pub(crate) fn suggestion(word: &str) -> Option<&'static str> {
         let lower = word.to_ascii_lowercase();
         let known = match lower.as_str() {
-            "string" | "str" | "text" | "wildcard" | "constant_keyword" | "match_only_text"
-            | "varchar" => Some("keyword"),
-            "int" | "integer" | "short" | "byte" | "unsigned_long" | "number" | "u64" | "i64" => {
-                Some("long")
+            "string" | "str" | "text" | "wildcard" | "constant_keyword" | "match_only_text" | "varchar" => {
+                Some("keyword")
             }
+            "int" | "integer" | "short" | "byte" | "unsigned_long" | "number" | "u64" | "i64" => Some("long"),
             "float" | "half_float" | "scaled_float" | "decimal" | "f64" => Some("double"),
             "bool" => Some("boolean"),
             "address" | "ipv4" | "ipv6" => Some("ip"),
@@ -150,9 +148,7 @@ impl FieldType {
             _ => None,
         };
         known.or_else(|| {
-            let nearest = Self::NAMES
-                .into_iter()
-                .min_by_key(|name| strsim::osa_distance(name, &lower))?;
+            let nearest = Self::NAMES.into_iter().min_by_key(|name| strsim::osa_distance(name, &lower))?;
             (strsim::osa_distance(nearest, &lower) <= 2).then_some(nearest)
         })
     }
@@ -171,9 +167,7 @@ impl FromStr for FieldType {
         Self::ALL
             .into_iter()
             .find(|field_type| field_type.name() == word)
-            .ok_or_else(|| UnknownFieldType {
-                word: word.to_owned(),
-            })
+            .ok_or_else(|| UnknownFieldType { word: word.to_owned() })
     }
 }
 
@@ -193,36 +187,18 @@ impl fmt::Display for Family {
 
 impl fmt::Display for FieldInfo {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}{}",
-            self.field_type,
-            if self.array { "[]" } else { "" }
-        )
+        write!(formatter, "{}{}", self.field_type, if self.array { "[]" } else { "" })
     }
 }
 
 impl FieldDef {
     /// One line of the generated table.
-    pub(crate) const fn new(
-        name: &'static str,
-        field_type: FieldType,
-        array: bool,
-        doc: &'static str,
-    ) -> FieldDef {
-        FieldDef {
-            name,
-            field_type,
-            array,
-            doc,
-        }
+    pub(crate) const fn new(name: &'static str, field_type: FieldType, array: bool, doc: &'static str) -> FieldDef {
+        FieldDef { name, field_type, array, doc }
     }
 
     /// Type and array flag, without the name and the sentence.
     pub fn info(&self) -> FieldInfo {
-        FieldInfo {
-            field_type: self.field_type,
-            array: self.array,
-        }
+        FieldInfo { field_type: self.field_type, array: self.array }
     }
 }

@@ -28,13 +28,7 @@ use crate::field::{FieldInfo, FieldType};
 use crate::schema::{EventFields, Schema, TimestampFormat};
 
 const TOP_KEYS: [&str; 5] = ["name", "extends", "dynamic", "event", "fields"];
-const EVENT_KEYS: [&str; 5] = [
-    "category",
-    "timestamp",
-    "timestamp_format",
-    "tiebreaker",
-    "id",
-];
+const EVENT_KEYS: [&str; 5] = ["category", "timestamp", "timestamp_format", "tiebreaker", "id"];
 
 /// One thing wrong with a schema file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,20 +57,13 @@ impl SchemaError {
 
 impl fmt::Display for SchemaProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "line {}, column {}: {}",
-            self.line, self.column, self.message
-        )
+        write!(formatter, "line {}, column {}: {}", self.line, self.column, self.message)
     }
 }
 
 /// See [`Schema::from_toml`].
 pub(crate) fn parse(text: &str) -> Result<Schema, SchemaError> {
-    let mut reader = Reader {
-        text,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { text, problems: Vec::new() };
     let schema = match DeTable::parse(text) {
         Ok(table) => reader.schema(table.get_ref()),
         Err(error) => {
@@ -84,11 +71,7 @@ pub(crate) fn parse(text: &str) -> Result<Schema, SchemaError> {
             return Err(reader.error());
         }
     };
-    if reader.problems.is_empty() {
-        Ok(schema)
-    } else {
-        Err(reader.error())
-    }
+    if reader.problems.is_empty() { Ok(schema) } else { Err(reader.error()) }
 }
 
 /// The fields met so far, and where.
@@ -101,39 +84,23 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn error(mut self) -> SchemaError {
-        self.problems
-            .sort_by_key(|problem| (problem.line, problem.column));
-        SchemaError {
-            problems: self.problems,
-        }
+        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        SchemaError { problems: self.problems }
     }
 
     fn problem(&mut self, span: Range<usize>, message: String) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .map_or(0, |rest| rest.chars().count())
-            + 1;
-        self.problems.push(SchemaProblem {
-            line,
-            column,
-            message,
-        });
+        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+        self.problems.push(SchemaProblem { line, column, message });
     }
 
     fn schema(&mut self, top: &DeTable<'_>) -> Schema {
         self.known_keys(top, &TOP_KEYS, "a schema file");
-        let name = self
-            .text_value(top, "name")
-            .unwrap_or_else(|| "unnamed".to_owned());
+        let name = self.text_value(top, "name").unwrap_or_else(|| "unnamed".to_owned());
         let extends_ecs = match (self.text_value(top, "extends"), top.get("extends")) {
             (Some(base), Some(value)) if base != "ecs" => {
-                self.problem(
-                    value.span(),
-                    format!("unknown schema `{base}` in `extends`, expected `ecs`"),
-                );
+                self.problem(value.span(), format!("unknown schema `{base}` in `extends`, expected `ecs`"));
                 false
             }
             (base, _) => base.is_some(),
@@ -181,10 +148,7 @@ impl Reader<'_> {
         if let Some(timestamp) = self.field_name(table, "timestamp") {
             event.timestamp = timestamp;
         }
-        if let (Some(word), Some(value)) = (
-            self.text_value(table, "timestamp_format"),
-            table.get("timestamp_format"),
-        ) {
+        if let (Some(word), Some(value)) = (self.text_value(table, "timestamp_format"), table.get("timestamp_format")) {
             match word.parse::<TimestampFormat>() {
                 Ok(format) => event.timestamp_format = format,
                 Err(error) => self.problem(value.span(), error.to_string()),
@@ -199,15 +163,13 @@ impl Reader<'_> {
     fn fields(&mut self, table: &DeTable<'_>, prefix: &str, schema: &mut Schema, seen: &mut Seen) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
-            if name.split('.').any(|segment| {
-                segment.is_empty() || segment.chars().any(|c| c.is_control() || c.is_whitespace())
-            }) {
+            if name
+                .split('.')
+                .any(|segment| segment.is_empty() || segment.chars().any(|c| c.is_control() || c.is_whitespace()))
+            {
                 self.problem(
                     key.span(),
-                    format!(
-                        "`{}` is not a field name: empty part, or white space",
-                        name.escape_debug()
-                    ),
+                    format!("`{}` is not a field name: empty part, or white space", name.escape_debug()),
                 );
                 continue;
             }
@@ -225,11 +187,7 @@ impl Reader<'_> {
             };
             // Tables come in alphabetical order, so that the one met first may be the one written last.
             if let Some(other) = seen.insert(name.clone(), key.span()) {
-                let later = if other.start > key.span().start {
-                    other
-                } else {
-                    key.span()
-                };
+                let later = if other.start > key.span().start { other } else { key.span() };
                 self.problem(later, format!("field `{name}` is listed twice"));
             }
             match type_name.parse::<FieldType>() {
@@ -250,18 +208,12 @@ impl Reader<'_> {
             if known.contains(&word) {
                 continue;
             }
-            let nearest = known
-                .iter()
-                .map(|name| (strsim::osa_distance(name, word), name))
-                .min();
+            let nearest = known.iter().map(|name| (strsim::osa_distance(name, word), name)).min();
             let help = match nearest {
                 Some((distance, name)) if distance <= 2 => format!("did you mean `{name}`?"),
                 _ => format!("expected {}", known.join(", ")),
             };
-            self.problem(
-                key.span(),
-                format!("unknown key `{}` in {place}; {help}", word.escape_debug()),
-            );
+            self.problem(key.span(), format!("unknown key `{}` in {place}; {help}", word.escape_debug()));
         }
     }
 
@@ -277,10 +229,7 @@ impl Reader<'_> {
     fn field_name(&mut self, table: &DeTable<'_>, key: &str) -> Option<String> {
         let name = self.text_value(table, key)?;
         if name.is_empty() {
-            self.problem(
-                table.get(key)?.span(),
-                format!("`{key}` names no field; leave the line out instead"),
-            );
+            self.problem(table.get(key)?.span(), format!("`{key}` names no field; leave the line out instead"));
             return None;
         }
         Some(name)
@@ -288,10 +237,7 @@ impl Reader<'_> {
 
     fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, key: &str, expected: &str) {
         let found = value.get_ref().type_str();
-        self.problem(
-            value.span(),
-            format!("`{key}` is {found}, expected {expected}"),
-        );
+        self.problem(value.span(), format!("`{key}` is {found}, expected {expected}"));
     }
 }
 
@@ -299,32 +245,11 @@ impl Reader<'_> {
 /// data like all others.
 fn define_event_fields(schema: &mut Schema) {
     let event = schema.event().clone();
-    let keyword = FieldInfo {
-        field_type: FieldType::Keyword,
-        array: false,
-    };
+    let keyword = FieldInfo { field_type: FieldType::Keyword, array: false };
     let wanted = [
-        (
-            Some(event.category),
-            FieldInfo {
-                array: true,
-                ..keyword
-            },
-        ),
-        (
-            Some(event.timestamp),
-            FieldInfo {
-                field_type: FieldType::Date,
-                array: false,
-            },
-        ),
-        (
-            event.tiebreaker,
-            FieldInfo {
-                field_type: FieldType::Long,
-                array: false,
-            },
-        ),
+        (Some(event.category), FieldInfo { array: true, ..keyword }),
+        (Some(event.timestamp), FieldInfo { field_type: FieldType::Date, array: false }),
+        (event.tiebreaker, FieldInfo { field_type: FieldType::Long, array: false }),
         (event.id, keyword),
     ];
     for (name, info) in wanted {

@@ -39,10 +39,7 @@ pub fn event_kind(name: &str) -> Option<&'static EventKind> {
 /// The kind with that number; `None` for 0 and for numbers of a later build.
 pub fn event_kind_by_id(id: u16) -> Option<&'static EventKind> {
     let kinds = event_kinds();
-    kinds
-        .binary_search_by_key(&id, |kind| kind.id)
-        .ok()
-        .and_then(|index| kinds.get(index))
+    kinds.binary_search_by_key(&id, |kind| kind.id).ok().and_then(|index| kinds.get(index))
 }
 
 /// The event categories that ECS and Elastic Defend use, sorted. For lints and completion: any identifier is a valid category.

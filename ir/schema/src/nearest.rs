@@ -18,23 +18,10 @@ pub(crate) fn nearest<'a>(
     let wanted = Wanted::new(name, synonyms);
     let mut ranked: Vec<(f64, usize, &str)> = known
         .filter(|candidate| *candidate != name)
-        .filter_map(|candidate| {
-            wanted
-                .price(candidate)
-                .map(|price| (price, candidate.len(), candidate))
-        })
+        .filter_map(|candidate| wanted.price(candidate).map(|price| (price, candidate.len(), candidate)))
         .collect();
-    ranked.sort_by(|left, right| {
-        left.0
-            .total_cmp(&right.0)
-            .then(left.1.cmp(&right.1))
-            .then(left.2.cmp(right.2))
-    });
-    ranked
-        .into_iter()
-        .take(count)
-        .map(|(_, _, candidate)| candidate.to_owned())
-        .collect()
+    ranked.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)).then(left.2.cmp(right.2)));
+    ranked.into_iter().take(count).map(|(_, _, candidate)| candidate.to_owned()).collect()
 }
 
 /// The name that was written, taken apart once.
@@ -52,11 +39,7 @@ impl Wanted {
             .iter()
             .find(|(other, _)| squeeze(&other.to_lowercase()) == squeezed)
             .map(|(_, field)| (*field).to_owned());
-        Wanted {
-            lower,
-            squeezed,
-            synonym,
-        }
+        Wanted { lower, squeezed, synonym }
     }
 
     /// The price of `candidate`, or `None` when it is too far off.
@@ -90,9 +73,8 @@ impl Wanted {
         // A slip changes a part or two of a name; it neither replaces a whole part nor adds one.
         let parts = || candidate.split('.').zip(self.lower.split('.'));
         let other_shape = candidate.matches('.').count() != self.lower.matches('.').count();
-        let replaced = parts().any(|(part, wanted)| {
-            2 * strsim::osa_distance(part, wanted) > wanted.chars().count().max(2)
-        });
+        let replaced =
+            parts().any(|(part, wanted)| 2 * strsim::osa_distance(part, wanted) > wanted.chars().count().max(2));
         Some(distance + if other_shape || replaced { 1.5 } else { 0.0 })
     }
 
@@ -115,8 +97,8 @@ impl Wanted {
             prefix.matches('.').count() as f64 + 1.0
         } else {
             let distance = strsim::osa_distance(prefix, wanted_prefix) as f64;
-            let shared = prefix.starts_with(&format!("{wanted_prefix}."))
-                || wanted_prefix.starts_with(&format!("{prefix}."));
+            let shared =
+                prefix.starts_with(&format!("{wanted_prefix}.")) || wanted_prefix.starts_with(&format!("{prefix}."));
             if abbreviates(wanted_prefix, prefix) {
                 0.3
             } else if shared {
@@ -131,9 +113,7 @@ impl Wanted {
 }
 
 fn squeeze(name: &str) -> String {
-    name.chars()
-        .filter(|character| !matches!(character, '.' | '_' | '-' | '@'))
-        .collect()
+    name.chars().filter(|character| !matches!(character, '.' | '_' | '-' | '@')).collect()
 }
 
 fn split_last(name: &str) -> (&str, &str) {
@@ -145,7 +125,5 @@ fn abbreviates(short: &str, long: &str) -> bool {
     let mut rest = long.chars();
     short.len() >= 3
         && short.chars().next() == long.chars().next()
-        && short
-            .chars()
-            .all(|wanted| rest.any(|character| character == wanted))
+        && short.chars().all(|wanted| rest.any(|character| character == wanted))
 }

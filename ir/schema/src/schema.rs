@@ -103,20 +103,9 @@ impl Schema {
         file::parse(text)
     }
 
-    pub(crate) fn from_parts(
-        name: String,
-        dynamic: bool,
-        event: EventFields,
-        extends_ecs: bool,
-    ) -> Schema {
+    pub(crate) fn from_parts(name: String, dynamic: bool, event: EventFields, extends_ecs: bool) -> Schema {
         let base: &'static [FieldDef] = if extends_ecs { ecs_fields() } else { &[] };
-        Schema {
-            name,
-            dynamic,
-            event,
-            base,
-            overlay: BTreeMap::new(),
-        }
+        Schema { name, dynamic, event, base, overlay: BTreeMap::new() }
     }
 
     pub(crate) fn define_info(&mut self, name: &str, info: FieldInfo) {
@@ -160,46 +149,27 @@ impl Schema {
 
     /// Adds a field, or changes its type. Used when fields of a [`Schema::dynamic`] schema are typed from the data.
     pub fn define(&mut self, name: &str, ty: FieldType) {
-        self.define_info(
-            name,
-            FieldInfo {
-                field_type: ty,
-                array: false,
-            },
-        );
+        self.define_info(name, FieldInfo { field_type: ty, array: false });
     }
 
     /// Up to `count` known fields that whoever wrote `name` may have meant, best first.
     pub fn nearest(&self, name: &str, count: usize) -> Vec<String> {
-        nearest::nearest(
-            name,
-            self.fields().map(|(field, _)| field),
-            generated::SYNONYMS.as_slice(),
-            count,
-        )
+        nearest::nearest(name, self.fields().map(|(field, _)| field), generated::SYNONYMS.as_slice(), count)
     }
 
     /// All fields, sorted by name.
     pub fn fields(&self) -> impl Iterator<Item = (&str, FieldInfo)> {
-        Merged {
-            base: self.base.iter().peekable(),
-            overlay: self.overlay.range::<str, _>(..).peekable(),
-        }
+        Merged { base: self.base.iter().peekable(), overlay: self.overlay.range::<str, _>(..).peekable() }
     }
 
     /// The fields below `object.`, with their full names, sorted; empty when there is nothing below that name.
     pub fn children(&self, object: &str) -> impl Iterator<Item = (&str, FieldInfo)> {
         let prefix = format!("{object}.");
-        let start = self
-            .base
-            .partition_point(|field| field.name < prefix.as_str());
+        let start = self.base.partition_point(|field| field.name < prefix.as_str());
         let below = self.base.get(start..).unwrap_or(&[]);
         let length = below.partition_point(|field| field.name.starts_with(&prefix));
         let base = below.get(..length).unwrap_or(&[]).iter().peekable();
-        let overlay = self
-            .overlay
-            .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
-            .peekable();
+        let overlay = self.overlay.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded)).peekable();
         Merged { base, overlay }.take_while(move |(name, _)| name.starts_with(&prefix))
     }
 
@@ -227,10 +197,7 @@ impl Schema {
 
     // PERF: a binary search over some two thousand names touches about eleven; a compiler asks once per name in a rule.
     fn base_field(&self, name: &str) -> Option<&'static FieldDef> {
-        self.base
-            .binary_search_by(|field| field.name.cmp(name))
-            .ok()
-            .and_then(|index| self.base.get(index))
+        self.base.binary_search_by(|field| field.name.cmp(name)).ok().and_then(|index| self.base.get(index))
     }
 }
 
@@ -264,9 +231,7 @@ impl TimestampFormat {
         TimestampFormat::Filetime,
     ];
 
-    pub(crate) const NAMES: [&'static str; 6] = [
-        "auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_ns", "filetime",
-    ];
+    pub(crate) const NAMES: [&'static str; 6] = ["auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_ns", "filetime"];
 
     /// The format's name, as schema files write it.
     pub fn name(self) -> &'static str {
@@ -294,9 +259,7 @@ impl FromStr for TimestampFormat {
         Self::ALL
             .into_iter()
             .find(|format| format.name() == word)
-            .ok_or_else(|| UnknownTimestampFormat {
-                word: word.to_owned(),
-            })
+            .ok_or_else(|| UnknownTimestampFormat { word: word.to_owned() })
     }
 }
 
@@ -323,9 +286,7 @@ impl<'a> Iterator for Merged<'a> {
             (_, None) => false,
         };
         if overlay_first {
-            self.overlay
-                .next()
-                .map(|(name, info)| (name.as_str(), *info))
+            self.overlay.next().map(|(name, info)| (name.as_str(), *info))
         } else {
             self.base.next().map(|field| (field.name, field.info()))
         }

@@ -15,8 +15,7 @@ fn generated_files_are_fresh() {
         let wanted = generate(&source);
         let path = root.join(name);
         if std::env::var_os("BLESS").is_some() {
-            std::fs::create_dir_all(path.parent().expect("a file lies in a folder"))
-                .expect("the folder can be made");
+            std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("the folder can be made");
             std::fs::write(&path, wanted).expect("the file can be written");
             continue;
         }
@@ -33,67 +32,26 @@ fn source_and_tables_agree() {
     assert_eq!(source.hash(), Schema::ecs().hash());
 }
 
-const FIELDS: &str =
-    "[[set]]\nname = 's'\ntitle = 'S'\nat = ['s']\n[set.fields]\na = 'long: A.'\n[synonyms]\n";
+const FIELDS: &str = "[[set]]\nname = 's'\ntitle = 'S'\nat = ['s']\n[set.fields]\na = 'long: A.'\n[synonyms]\n";
 const KINDS: &str = "categories = ['process']\n[lists]\n[[kind]]\nid = 1\nname = 'exec'\ncategory = ['process']\ntype = ['start']\n\
     action = 'exec'\nlive = true\ndoc = 'D.'\nfields = ['s.a']\n";
 
 #[test]
 fn wrong_source_is_refused() {
     let cases: &[(&str, &str, &str, &str)] = &[
-        (
-            "fields",
-            "a = 'long: A.'",
-            "a = 'long: A'",
-            "must be one line that ends with a period",
-        ),
-        (
-            "fields",
-            "a = 'long: A.'",
-            "a = 'int: A.'",
-            "unknown field type `int`",
-        ),
-        (
-            "fields",
-            "a = 'long: A.'",
-            "a = 'long'",
-            "expected `type: sentence.`",
-        ),
-        (
-            "fields",
-            "at = ['s']",
-            "at = ['s', 's']",
-            "field `s.a` is defined twice",
-        ),
+        ("fields", "a = 'long: A.'", "a = 'long: A'", "must be one line that ends with a period"),
+        ("fields", "a = 'long: A.'", "a = 'int: A.'", "unknown field type `int`"),
+        ("fields", "a = 'long: A.'", "a = 'long'", "expected `type: sentence.`"),
+        ("fields", "at = ['s']", "at = ['s', 's']", "field `s.a` is defined twice"),
         ("fields", "at = ['s']\n", "", "set `s` is used nowhere"),
-        (
-            "fields",
-            "[synonyms]",
-            "[set.include]\nt = 's'\n[synonyms]",
-            "set `s` lies in itself",
-        ),
-        (
-            "fields",
-            "[synonyms]",
-            "[set.include]\nt = 't'\n[synonyms]",
-            "set `s` includes the unknown set `t`",
-        ),
-        (
-            "fields",
-            "[synonyms]",
-            "[synonyms]\nx = 's.b'",
-            "synonym `x` leads to the unknown field `s.b`",
-        ),
+        ("fields", "[synonyms]", "[set.include]\nt = 's'\n[synonyms]", "set `s` lies in itself"),
+        ("fields", "[synonyms]", "[set.include]\nt = 't'\n[synonyms]", "set `s` includes the unknown set `t`"),
+        ("fields", "[synonyms]", "[synonyms]\nx = 's.b'", "synonym `x` leads to the unknown field `s.b`"),
         ("fields", "title", "heading", "unknown field `heading`"),
         ("kinds", "id = 1", "id = 2", "has number 2, expected 1"),
         ("kinds", "'s.a'", "'s.b'", "fills the unknown field `s.b`"),
         ("kinds", "'s.a'", "'@l'", "uses the unknown list `@l`"),
-        (
-            "kinds",
-            "category = ['process']",
-            "category = ['file']",
-            "has the unknown category `file`",
-        ),
+        ("kinds", "category = ['process']", "category = ['file']", "has the unknown category `file`"),
     ];
     assert!(Source::parse(FIELDS, KINDS).is_ok());
     for (file, from, to, expected) in cases {
@@ -101,13 +59,8 @@ fn wrong_source_is_refused() {
             "fields" => (FIELDS.replacen(from, to, 1), KINDS.to_owned()),
             _ => (FIELDS.to_owned(), KINDS.replacen(from, to, 1)),
         };
-        let message = Source::parse(&fields, &kinds)
-            .expect_err("the source is wrong")
-            .to_string();
-        assert!(
-            message.contains(expected),
-            "{from} -> {to}\n  found:    {message}\n  expected: {expected}"
-        );
+        let message = Source::parse(&fields, &kinds).expect_err("the source is wrong").to_string();
+        assert!(message.contains(expected), "{from} -> {to}\n  found:    {message}\n  expected: {expected}");
         assert!(message.starts_with(&format!("{file}.toml: ")), "{message}");
     }
 }

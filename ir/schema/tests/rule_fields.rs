@@ -21,35 +21,20 @@ fn fields_of_public_rules_are_known() {
     for path in rule_files(&folder) {
         let text = std::fs::read_to_string(&path).expect("a rule file can be read");
         let rule: toml::Table = text.parse().expect("a rule file is TOML");
-        let rule = rule
-            .get("rule")
-            .and_then(toml::Value::as_table)
-            .expect("a rule file has a rule");
+        let rule = rule.get("rule").and_then(toml::Value::as_table).expect("a rule file has a rule");
         let endpoint = rule.contains_key("id");
         let eql = rule.get("type").and_then(toml::Value::as_str) == Some("eql");
-        let Some(query) = rule
-            .get("query")
-            .and_then(toml::Value::as_str)
-            .filter(|_| endpoint || eql)
-        else {
+        let Some(query) = rule.get("query").and_then(toml::Value::as_str).filter(|_| endpoint || eql) else {
             skipped += 1;
             continue;
         };
         queries += 1;
         let names = Names::of(query);
-        let missing = names
-            .fields
-            .iter()
-            .filter(|name| schema.lookup(name).is_none());
-        let other = names
-            .categories
-            .iter()
-            .filter(|name| *name != "any" && !known_categories().contains(&name.as_str()));
+        let missing = names.fields.iter().filter(|name| schema.lookup(name).is_none());
+        let other =
+            names.categories.iter().filter(|name| *name != "any" && !known_categories().contains(&name.as_str()));
         for name in missing.chain(other) {
-            unknown
-                .entry(name.clone())
-                .or_default()
-                .insert(path.display().to_string());
+            unknown.entry(name.clone()).or_default().insert(path.display().to_string());
         }
     }
     println!("{queries} queries, {skipped} rules in other languages");
@@ -64,10 +49,7 @@ fn names_are_told_apart() {
          _arraysearch(k.l, $v, $v.m == 1)] as event0 [file where `n.o-p` == event0.q.r]",
     );
     let fields: Vec<&str> = names.fields.iter().map(String::as_str).collect();
-    assert_eq!(
-        fields,
-        ["c.d", "g.h", "host.id", "k.l", "k.l.m", "n.o-p", "q.r"]
-    );
+    assert_eq!(fields, ["c.d", "g.h", "host.id", "k.l", "k.l.m", "n.o-p", "q.r"]);
     let categories: Vec<&str> = names.categories.iter().map(String::as_str).collect();
     assert_eq!(categories, ["file", "process"]);
 }
@@ -78,10 +60,7 @@ fn rule_files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.expect("the folder can be read").path();
         if path.is_dir() {
             files.extend(rule_files(&path));
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }
@@ -104,19 +83,10 @@ impl Names {
         let mut variables: BTreeMap<&str, String> = BTreeMap::new();
         for (index, word) in words.iter().enumerate() {
             let next = words.get(index + 1).map_or("", String::as_str);
-            let before = |back: usize| {
-                index
-                    .checked_sub(back)
-                    .and_then(|place| words.get(place))
-                    .map_or("", String::as_str)
-            };
-            if let Some((variable, field)) =
-                word.strip_prefix('$').and_then(|name| name.split_once('.'))
-            {
-                let array = variables
-                    .get(variable)
-                    .cloned()
-                    .unwrap_or_else(|| format!("${variable}"));
+            let before =
+                |back: usize| index.checked_sub(back).and_then(|place| words.get(place)).map_or("", String::as_str);
+            if let Some((variable, field)) = word.strip_prefix('$').and_then(|name| name.split_once('.')) {
+                let array = variables.get(variable).cloned().unwrap_or_else(|| format!("${variable}"));
                 names.fields.insert(format!("{array}.{field}"));
             } else if let Some(variable) = word.strip_prefix('$') {
                 // `search(array, $variable, …)` declares it.
@@ -127,9 +97,7 @@ impl Names {
                 names.categories.insert(word.clone());
             } else if before(1) == "as" {
                 aliases.insert(word.clone());
-            } else if word.contains('.')
-                && word.starts_with(|first: char| first.is_alphabetic() || first == '_')
-            {
+            } else if word.contains('.') && word.starts_with(|first: char| first.is_alphabetic() || first == '_') {
                 let field = match word.split_once('.') {
                     Some((alias, field)) if aliases.contains(alias) => field,
                     _ => word,
@@ -152,11 +120,7 @@ fn words(query: &str) -> Vec<String> {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
         } else if let Some(body) = rest.strip_prefix("\"\"\"") {
             let end = body.find("\"\"\"").map_or(body.len(), |end| end + 3);
-            3 + end
-                + body[end..]
-                    .chars()
-                    .take_while(|&quote| quote == '"')
-                    .count()
+            3 + end + body[end..].chars().take_while(|&quote| quote == '"').count()
         } else if first == '"' {
             let mut escaped = false;
             let closing = rest.char_indices().skip(1).find(|&(_, character)| {
@@ -170,9 +134,7 @@ fn words(query: &str) -> Vec<String> {
             words.push(rest[1..end].to_owned());
             end + 1
         } else if first.is_alphabetic() || matches!(first, '_' | '@' | '$') {
-            let end = rest[1..].find(|character: char| {
-                !character.is_alphanumeric() && !matches!(character, '_' | '.')
-            });
+            let end = rest[1..].find(|character: char| !character.is_alphanumeric() && !matches!(character, '_' | '.'));
             let end = end.map_or(rest.len(), |end| end + 1);
             words.push(rest[..end].to_owned());
             end

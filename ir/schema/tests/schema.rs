@@ -1,26 +1,16 @@
 //! What the built-in schema answers: types, neighbours, kinds, suggestions, and a hash that follows the meaning.
 
 use kestrel_schema::{
-    Family, FieldType, Schema, ecs_fields, event_kind, event_kind_by_id, event_kinds,
-    known_categories,
+    Family, FieldType, Schema, ecs_fields, event_kind, event_kind_by_id, event_kinds, known_categories,
 };
 
 #[test]
 fn table_is_sorted_and_described() {
     for pair in ecs_fields().windows(2) {
-        assert!(
-            pair[0].name < pair[1].name,
-            "`{}` stands before `{}`",
-            pair[0].name,
-            pair[1].name
-        );
+        assert!(pair[0].name < pair[1].name, "`{}` stands before `{}`", pair[0].name, pair[1].name);
     }
     for field in ecs_fields() {
-        assert!(
-            field.doc.ends_with('.') && field.doc.len() > 4,
-            "`{}` has no description",
-            field.name
-        );
+        assert!(field.doc.ends_with('.') && field.doc.len() > 4, "`{}` has no description", field.name);
     }
 }
 
@@ -41,43 +31,25 @@ fn lookup_finds_types() {
         ("process.start", Some("date")),
         ("process.parent.hash.sha256", Some("keyword")),
         ("process.parent.Ext.real.pid", Some("long")),
-        (
-            "process.parent.thread.Ext.call_stack_summary",
-            Some("keyword"),
-        ),
+        ("process.parent.thread.Ext.call_stack_summary", Some("keyword")),
         ("process.entry_leader.entry_meta.type", Some("keyword")),
         ("process.entry_leader.entry_meta.source.ip", Some("ip")),
         ("process.Ext.relative_file_creation_time", Some("double")),
         ("process.Ext.code_signature", Some("object[]")),
-        (
-            "process.Ext.effective_parent.code_signature.trusted",
-            Some("boolean"),
-        ),
+        ("process.Ext.effective_parent.code_signature.trusted", Some("boolean")),
         // What lies below an array of objects has many values itself.
         ("process.Ext.code_signature.trusted", Some("boolean[]")),
         ("process.thread.Ext.call_stack", Some("object[]")),
-        (
-            "process.thread.Ext.call_stack.symbol_info",
-            Some("keyword[]"),
-        ),
-        (
-            "process.thread.Ext.call_stack.memory_section.protection",
-            Some("keyword[]"),
-        ),
+        ("process.thread.Ext.call_stack.symbol_info", Some("keyword[]")),
+        ("process.thread.Ext.call_stack.memory_section.protection", Some("keyword[]")),
         ("process.Ext.memfd.name", Some("keyword")),
-        (
-            "Target.process.Ext.token.integrity_level_name",
-            Some("keyword"),
-        ),
+        ("Target.process.Ext.token.integrity_level_name", Some("keyword")),
         ("Effective_process.executable", Some("keyword")),
         ("file.Ext.entropy", Some("double")),
         ("source.ip", Some("ip")),
         ("destination.geo.country_iso_code", Some("keyword")),
         ("dns.resolved_ip", Some("ip[]")),
-        (
-            "kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name",
-            Some("keyword[]"),
-        ),
+        ("kubernetes.audit.user.extra.authentication.kubernetes.io/pod-name", Some("keyword[]")),
         ("winlog.event_data.TargetUserName", Some("keyword")),
         // A name with fields below it is no field, and names are case-sensitive.
         ("process", None),
@@ -97,12 +69,7 @@ fn lookup_finds_types() {
 fn every_field_is_found_by_its_name() {
     let schema = Schema::ecs();
     for field in ecs_fields() {
-        assert_eq!(
-            schema.lookup(field.name),
-            Some(field.info()),
-            "`{}`",
-            field.name
-        );
+        assert_eq!(schema.lookup(field.name), Some(field.info()), "`{}`", field.name);
         assert_eq!(schema.doc(field.name), Some(field.doc));
     }
     assert_eq!(schema.fields().count(), ecs_fields().len());
@@ -134,36 +101,15 @@ fn define_overrides_and_keeps_order() {
     schema.define("process.exit_code", FieldType::Keyword);
     schema.define("process.parent.zzz", FieldType::Ip);
     schema.define("zzz.last", FieldType::Double);
-    assert_eq!(
-        schema
-            .lookup("process.exit_code")
-            .map(|field| field.field_type),
-        Some(FieldType::Keyword)
-    );
-    assert_eq!(
-        schema.doc("process.exit_code"),
-        None,
-        "the built-in sentence may not fit the new type"
-    );
+    assert_eq!(schema.lookup("process.exit_code").map(|field| field.field_type), Some(FieldType::Keyword));
+    assert_eq!(schema.doc("process.exit_code"), None, "the built-in sentence may not fit the new type");
     assert_eq!(schema.fields().count(), ecs_fields().len() + 3);
     let names: Vec<&str> = schema.fields().map(|(name, _)| name).collect();
     assert!(names.is_sorted());
-    assert_eq!(
-        (names[1], names[names.len() - 1]),
-        (
-            "Effective_process.code_signature.digest_algorithm",
-            "zzz.last"
-        )
-    );
-    let exit_code = schema
-        .fields()
-        .find(|(name, _)| *name == "process.exit_code")
-        .map(|(_, field)| field.field_type);
+    assert_eq!((names[1], names[names.len() - 1]), ("Effective_process.code_signature.digest_algorithm", "zzz.last"));
+    let exit_code = schema.fields().find(|(name, _)| *name == "process.exit_code").map(|(_, field)| field.field_type);
     assert_eq!(exit_code, Some(FieldType::Keyword));
-    let below: Vec<&str> = schema
-        .children("process.parent")
-        .map(|(name, _)| name)
-        .collect();
+    let below: Vec<&str> = schema.children("process.parent").map(|(name, _)| name).collect();
     assert!(below.contains(&"process.parent.zzz") && below.contains(&"process.parent.name"));
     assert!(below.iter().all(|name| name.starts_with("process.parent.")));
 }
@@ -172,14 +118,7 @@ fn define_overrides_and_keeps_order() {
 fn children_are_what_lies_below() {
     let schema = Schema::ecs();
     let cases: &[(&str, &[&str])] = &[
-        (
-            "data_stream",
-            &[
-                "data_stream.dataset",
-                "data_stream.namespace",
-                "data_stream.type",
-            ],
-        ),
+        ("data_stream", &["data_stream.dataset", "data_stream.namespace", "data_stream.type"]),
         ("data", &[]),
         ("process.name", &[]),
         ("nothing", &[]),
@@ -220,10 +159,7 @@ fn nearest_names_what_was_meant() {
         ("timestamp", "@timestamp"),
         ("event.typ", "event.type"),
         ("host.os.typ", "host.os.type"),
-        (
-            "process.thread.Ext.callstack",
-            "process.thread.Ext.call_stack",
-        ),
+        ("process.thread.Ext.callstack", "process.thread.Ext.call_stack"),
         ("process.ext.memfd.name", "process.Ext.memfd.name"),
         ("user.uid", "user.id"),
     ];
@@ -236,14 +172,8 @@ fn nearest_names_what_was_meant() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let elsewhere = schema.nearest("process.extension", 3);
-    assert!(
-        elsewhere.iter().any(|name| name == "file.extension"),
-        "{elsewhere:?}"
-    );
-    assert!(
-        schema.nearest("qqqqqqqqqqqqqq", 3).is_empty(),
-        "nothing is near to nonsense"
-    );
+    assert!(elsewhere.iter().any(|name| name == "file.extension"), "{elsewhere:?}");
+    assert!(schema.nearest("qqqqqqqqqqqqqq", 3).is_empty(), "nothing is near to nonsense");
     assert_eq!(schema.nearest("process.nam", 2).len(), 2);
     assert!(schema.nearest("process.nam", 0).is_empty());
 }
@@ -290,33 +220,19 @@ fn kinds_are_settled() {
         assert_eq!(event_kind_by_id(id), Some(kind));
         assert!(kind.fields.is_sorted());
         for field in kind.fields {
-            assert!(
-                schema.lookup(field).is_some(),
-                "kind `{}` fills the unknown `{field}`",
-                kind.name
-            );
+            assert!(schema.lookup(field).is_some(), "kind `{}` fills the unknown `{field}`", kind.name);
         }
         for category in kind.category {
             assert!(known_categories().contains(category));
         }
     }
-    let live: Vec<&str> = event_kinds()
-        .iter()
-        .filter(|kind| kind.live)
-        .map(|kind| kind.name)
-        .collect();
+    let live: Vec<&str> = event_kinds().iter().filter(|kind| kind.live).map(|kind| kind.name).collect();
     assert_eq!(live, ["exec", "fork", "exit"]);
     let shape = |name| event_kind(name).map(|kind| (kind.category, kind.event_type, kind.action));
-    assert_eq!(
-        shape("exec"),
-        Some((&["process"][..], &["start"][..], "exec"))
-    );
+    assert_eq!(shape("exec"), Some((&["process"][..], &["start"][..], "exec")));
     assert_eq!(shape("exit"), Some((&["process"][..], &["end"][..], "end")));
     assert_eq!(event_kind("nothing"), None);
-    assert_eq!(
-        (event_kind_by_id(0), event_kind_by_id(u16::MAX)),
-        (None, None)
-    );
+    assert_eq!((event_kind_by_id(0), event_kind_by_id(u16::MAX)), (None, None));
     assert!(known_categories().is_sorted());
 }
 
@@ -326,27 +242,12 @@ fn hash_follows_meaning() {
     assert_eq!(ecs.hash(), Schema::ecs().hash());
     let mut typed = Schema::ecs();
     typed.define("process.pid", FieldType::Long);
-    assert_eq!(
-        typed.hash(),
-        ecs.hash(),
-        "the same type again changes nothing"
-    );
+    assert_eq!(typed.hash(), ecs.hash(), "the same type again changes nothing");
     typed.define("process.pid", FieldType::Keyword);
     assert_ne!(typed.hash(), ecs.hash());
-    let from = |text| {
-        Schema::from_toml(text)
-            .expect("the schema file is right")
-            .hash()
-    };
-    assert_eq!(
-        from("extends = 'ecs'\nname = 'other'"),
-        ecs.hash(),
-        "a name has no meaning"
-    );
+    let from = |text| Schema::from_toml(text).expect("the schema file is right").hash();
+    assert_eq!(from("extends = 'ecs'\nname = 'other'"), ecs.hash(), "a name has no meaning");
     assert_ne!(from("extends = 'ecs'\ndynamic = true"), ecs.hash());
-    assert_ne!(
-        from("extends = 'ecs'\n[event]\nid = 'event.hash'"),
-        ecs.hash()
-    );
+    assert_ne!(from("extends = 'ecs'\n[event]\nid = 'event.hash'"), ecs.hash());
     assert_ne!(from("[fields]\na = 'long'"), from("[fields]\na = 'long[]'"));
 }

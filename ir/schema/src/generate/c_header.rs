@@ -22,17 +22,10 @@ pub fn generate_c_header(source: &Source) -> String {
     for kind in &source.kinds {
         let reserved = if kind.live { "" } else { " Not produced yet." };
         let _ = writeln!(text, "\t/* {}{reserved} */", kind.doc);
-        let _ = writeln!(
-            text,
-            "\tKESTREL_KIND_{} = {},",
-            kind.name.to_uppercase(),
-            kind.id
-        );
+        let _ = writeln!(text, "\tKESTREL_KIND_{} = {},", kind.name.to_uppercase(), kind.id);
     }
     let limit = source.kinds.last().map_or(1, |kind| u32::from(kind.id) + 1);
-    text.push_str(
-        "\t/* One more than the greatest number: the size of a table indexed by kind. */\n",
-    );
+    text.push_str("\t/* One more than the greatest number: the size of a table indexed by kind. */\n");
     let _ = writeln!(text, "\tKESTREL_KIND_LIMIT = {limit},\n}};\n");
 
     let hash = source.hash();
@@ -42,15 +35,11 @@ pub fn generate_c_header(source: &Source) -> String {
         let _ = writeln!(text, "\t\t{}, \\", bytes.join(", "));
     }
     text.push_str("\t}\n\n");
-    let prefix = hash
-        .iter()
-        .take(8)
-        .fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
-    text.push_str("/* The first eight bytes of that hash as a big-endian number, for a header that has no room for all. */\n");
-    let _ = writeln!(
-        text,
-        "#define KESTREL_SCHEMA_HASH_PREFIX 0x{prefix:016x}ULL\n"
+    let prefix = hash.iter().take(8).fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
+    text.push_str(
+        "/* The first eight bytes of that hash as a big-endian number, for a header that has no room for all. */\n",
     );
+    let _ = writeln!(text, "#define KESTREL_SCHEMA_HASH_PREFIX 0x{prefix:016x}ULL\n");
     text.push_str("#endif /* KESTREL_SCHEMA_H */\n");
     text
 }

@@ -72,35 +72,20 @@ fn kinds(text: &mut String, source: &Source) {
     }
     text.push_str("\n| kind | lists | and |\n|---|---|---|\n");
     for kind in &source.kinds {
-        let (lists, own): (Vec<&String>, Vec<&String>) =
-            kind.written.iter().partition(|name| is_list(source, name));
-        let lists: Vec<&str> = lists
-            .into_iter()
-            .map(|name| name.trim_start_matches('@'))
-            .collect();
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} |",
-            kind.name,
-            lists.join(", "),
-            codes(&own)
-        );
+        let (lists, own): (Vec<&String>, Vec<&String>) = kind.written.iter().partition(|name| is_list(source, name));
+        let lists: Vec<&str> = lists.into_iter().map(|name| name.trim_start_matches('@')).collect();
+        let _ = writeln!(text, "| `{}` | {} | {} |", kind.name, lists.join(", "), codes(&own));
     }
     text.push('\n');
 }
 
 fn is_list(source: &Source, name: &str) -> bool {
-    name.strip_prefix('@')
-        .is_some_and(|list| source.lists.contains_key(list))
+    name.strip_prefix('@').is_some_and(|list| source.lists.contains_key(list))
 }
 
 fn categories(text: &mut String, source: &Source) {
-    let live: Vec<&String> = source
-        .kinds
-        .iter()
-        .filter(|kind| kind.live)
-        .flat_map(|kind: &Kind| &kind.category)
-        .collect();
+    let live: Vec<&String> =
+        source.kinds.iter().filter(|kind| kind.live).flat_map(|kind: &Kind| &kind.category).collect();
     text.push_str(
         "## Categories\n\nAny identifier may stand before `where`. These are the known ones; those in bold are produced live. `any` \
          asks for all.\n\n",
@@ -108,13 +93,7 @@ fn categories(text: &mut String, source: &Source) {
     let words: Vec<String> = source
         .categories
         .iter()
-        .map(|category| {
-            if live.contains(&category) {
-                format!("**`{category}`**")
-            } else {
-                format!("`{category}`")
-            }
-        })
+        .map(|category| if live.contains(&category) { format!("**`{category}`**") } else { format!("`{category}`") })
         .collect();
     let _ = writeln!(text, "{}\n", words.join(" "));
 }
@@ -123,10 +102,9 @@ fn types(text: &mut String) {
     text.push_str("## Types\n\n| type | holds | compares with |\n|---|---|---|\n");
     for field_type in FieldType::ALL {
         let (holds, compares) = match field_type {
-            FieldType::Keyword => (
-                "text; also what Elasticsearch calls `text`, `wildcard`, `constant_keyword`",
-                "text",
-            ),
+            FieldType::Keyword => {
+                ("text; also what Elasticsearch calls `text`, `wildcard`, `constant_keyword`", "text")
+            }
             FieldType::Long => ("whole numbers of 64 bits; also all shorter ones", "numbers"),
             FieldType::Double => ("floating point numbers of 64 bits", "numbers"),
             FieldType::Boolean => ("`true` or `false`", "booleans"),
@@ -137,7 +115,9 @@ fn types(text: &mut String) {
         };
         let _ = writeln!(text, "| `{field_type}` | {holds} | {compares} |");
     }
-    text.push_str("\n`[]` says that many values are usual. It only informs: every field may hold one value, many, or none.\n\n");
+    text.push_str(
+        "\n`[]` says that many values are usual. It only informs: every field may hold one value, many, or none.\n\n",
+    );
 }
 
 fn sets(text: &mut String, source: &Source) {
@@ -155,12 +135,7 @@ fn sets(text: &mut String, source: &Source) {
 
 fn one_set(text: &mut String, set: &Set) {
     let _ = write!(text, "\n### {}\n\n{}.", set.name, set.title);
-    let places: Vec<&str> = set
-        .places
-        .iter()
-        .map(String::as_str)
-        .filter(|place| !place.is_empty())
-        .collect();
+    let places: Vec<&str> = set.places.iter().map(String::as_str).filter(|place| !place.is_empty()).collect();
     let prefix = match places.as_slice() {
         [] => String::new(),
         [place] => format!("{place}."),
@@ -169,26 +144,14 @@ fn one_set(text: &mut String, set: &Set) {
     if places.len() > 1 {
         let more = places.len().saturating_sub(MANY_PLACES);
         let named: Vec<&str> = places.iter().copied().take(MANY_PLACES).collect();
-        let rest = if more > 0 {
-            format!(", and {more} more places")
-        } else {
-            String::new()
-        };
-        let _ = write!(
-            text,
-            " Found at {}{rest}.",
-            codes(&named).replace("` `", "`, `")
-        );
+        let rest = if more > 0 { format!(", and {more} more places") } else { String::new() };
+        let _ = write!(text, " Found at {}{rest}.", codes(&named).replace("` `", "`, `"));
     }
     text.push_str("\n\n");
     if !set.fields.is_empty() {
         text.push_str("| field | type | what it holds |\n|---|---|---|\n");
         for (name, field) in &set.fields {
-            let _ = writeln!(
-                text,
-                "| `{prefix}{name}` | {} | {} |",
-                field.info, field.doc
-            );
+            let _ = writeln!(text, "| `{prefix}{name}` | {} | {} |", field.info, field.doc);
         }
         text.push('\n');
     }
@@ -207,9 +170,5 @@ fn one_set(text: &mut String, set: &Set) {
 }
 
 fn codes<T: AsRef<str>>(words: &[T]) -> String {
-    words
-        .iter()
-        .map(|word| format!("`{}`", word.as_ref()))
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(" ")
 }

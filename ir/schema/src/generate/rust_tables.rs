@@ -20,10 +20,7 @@ pub fn generate_rust(source: &Source) -> String {
     let mut text = HEAD.to_owned();
     for field_type in FieldType::ALL {
         let short = short_name(field_type);
-        let _ = write!(
-            text,
-            "\nconst {short}: FieldType = FieldType::{field_type:?};"
-        );
+        let _ = write!(text, "\nconst {short}: FieldType = FieldType::{field_type:?};");
     }
     text.push('\n');
 
@@ -34,11 +31,7 @@ pub fn generate_rust(source: &Source) -> String {
     );
     for (name, field) in &source.fields {
         let short = short_name(field.info.field_type);
-        let _ = writeln!(
-            text,
-            "    FieldDef::new({name:?}, {short}, {}, {:?}),",
-            field.info.array, field.doc
-        );
+        let _ = writeln!(text, "    FieldDef::new({name:?}, {short}, {}, {:?}),", field.info.array, field.doc);
     }
     text.push_str("];\n");
 

@@ -104,10 +104,7 @@ impl Source {
     /// # Errors
     /// The first thing that is wrong with them.
     pub fn built_in() -> Result<Source, SourceError> {
-        Source::parse(
-            include_str!("../../fields.toml"),
-            include_str!("../../kinds.toml"),
-        )
+        Source::parse(include_str!("../../fields.toml"), include_str!("../../kinds.toml"))
     }
 
     /// Reads and checks the two texts.
@@ -115,8 +112,7 @@ impl Source {
     /// # Errors
     /// The first thing that is wrong with them.
     pub fn parse(fields_toml: &str, kinds_toml: &str) -> Result<Source, SourceError> {
-        let written: FieldsFile =
-            toml::from_str(fields_toml).map_err(|error| in_fields(error.to_string()))?;
+        let written: FieldsFile = toml::from_str(fields_toml).map_err(|error| in_fields(error.to_string()))?;
         let mut roots = Vec::new();
         let mut sets: Vec<Set> = Vec::new();
         for set in written.set {
@@ -124,18 +120,9 @@ impl Source {
                 return Err(in_fields(format!("set `{}` is defined twice", set.name)));
             }
             roots.extend(set.at.into_iter().map(|place| (place, sets.len())));
-            let fields = set
-                .fields
-                .into_iter()
-                .map(|(name, text)| field(&set.name, name, &text))
-                .collect::<Result<_, _>>()?;
-            sets.push(Set {
-                name: set.name,
-                title: set.title,
-                fields,
-                include: set.include,
-                places: BTreeSet::new(),
-            });
+            let fields =
+                set.fields.into_iter().map(|(name, text)| field(&set.name, name, &text)).collect::<Result<_, _>>()?;
+            sets.push(Set { name: set.name, title: set.title, fields, include: set.include, places: BTreeSet::new() });
         }
         let mut fields = BTreeMap::new();
         for (place, root) in roots {
@@ -145,29 +132,12 @@ impl Source {
             return Err(in_fields(format!("set `{}` is used nowhere", unused.name)));
         }
         mark_below_arrays(&mut fields);
-        if let Some((other, field)) = written
-            .synonyms
-            .iter()
-            .find(|(_, field)| !fields.contains_key(*field))
-        {
-            return Err(in_fields(format!(
-                "synonym `{other}` leads to the unknown field `{field}`"
-            )));
+        if let Some((other, field)) = written.synonyms.iter().find(|(_, field)| !fields.contains_key(*field)) {
+            return Err(in_fields(format!("synonym `{other}` leads to the unknown field `{field}`")));
         }
         let kinds = kinds(kinds_toml, &fields)?;
-        let KindsFile {
-            categories,
-            lists,
-            kind,
-        } = kinds;
-        Ok(Source {
-            sets,
-            fields,
-            kinds: kind,
-            lists,
-            categories,
-            synonyms: written.synonyms,
-        })
+        let KindsFile { categories, lists, kind } = kinds;
+        Ok(Source { sets, fields, kinds: kind, lists, categories, synonyms: written.synonyms })
     }
 
     /// How many fields the schema has, after expansion.
@@ -196,17 +166,11 @@ impl Source {
 }
 
 fn in_fields(message: String) -> SourceError {
-    SourceError {
-        file: "fields.toml",
-        message,
-    }
+    SourceError { file: "fields.toml", message }
 }
 
 fn in_kinds(message: String) -> SourceError {
-    SourceError {
-        file: "kinds.toml",
-        message,
-    }
+    SourceError { file: "kinds.toml", message }
 }
 
 fn join(prefix: &str, name: &str) -> String {
@@ -220,24 +184,13 @@ fn join(prefix: &str, name: &str) -> String {
 /// Reads `type: sentence.` or `type[]: sentence.`
 fn field(set: &str, name: String, text: &str) -> Result<(String, Field), SourceError> {
     let wrong = |what: String| in_fields(format!("field `{name}` of set `{set}`: {what}"));
-    let (type_text, doc) = text
-        .split_once(": ")
-        .ok_or_else(|| wrong("expected `type: sentence.`".to_owned()))?;
-    let (type_name, array) = type_text
-        .strip_suffix("[]")
-        .map_or((type_text, false), |element| (element, true));
-    let field_type: FieldType = type_name
-        .parse()
-        .map_err(|error: crate::UnknownFieldType| wrong(error.to_string()))?;
+    let (type_text, doc) = text.split_once(": ").ok_or_else(|| wrong("expected `type: sentence.`".to_owned()))?;
+    let (type_name, array) = type_text.strip_suffix("[]").map_or((type_text, false), |element| (element, true));
+    let field_type: FieldType = type_name.parse().map_err(|error: crate::UnknownFieldType| wrong(error.to_string()))?;
     if !doc.ends_with('.') || doc.contains('\n') {
-        return Err(wrong(
-            "the description must be one line that ends with a period".to_owned(),
-        ));
+        return Err(wrong("the description must be one line that ends with a period".to_owned()));
     }
-    let field = Field {
-        info: FieldInfo { field_type, array },
-        doc: doc.to_owned(),
-    };
+    let field = Field { info: FieldInfo { field_type, array }, doc: doc.to_owned() };
     Ok((name, field))
 }
 
@@ -258,18 +211,13 @@ fn expand(
     for (name, field) in &set.fields {
         let full = join(place, name);
         if fields.insert(full.clone(), field.clone()).is_some() {
-            return Err(in_fields(format!(
-                "field `{full}` is defined twice, the second time by set `{}`",
-                set.name
-            )));
+            return Err(in_fields(format!("field `{full}` is defined twice, the second time by set `{}`", set.name)));
         }
     }
     let (owner, included) = (set.name.clone(), set.include.clone());
     for (below, name) in included {
         let Some(next) = sets.iter().position(|set| set.name == name) else {
-            return Err(in_fields(format!(
-                "set `{owner}` includes the unknown set `{name}`"
-            )));
+            return Err(in_fields(format!("set `{owner}` includes the unknown set `{name}`")));
         };
         expand(sets, next, &join(place, &below), depth + 1, fields)?;
     }
@@ -278,28 +226,19 @@ fn expand(
 
 /// What lies below an array of objects has as many values as the array has entries.
 fn mark_below_arrays(fields: &mut BTreeMap<String, Field>) {
-    let is_object_array =
-        |field: &Field| field.info.array && field.info.field_type == FieldType::Object;
-    let arrays: BTreeSet<String> = fields
-        .iter()
-        .filter(|(_, field)| is_object_array(field))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let is_object_array = |field: &Field| field.info.array && field.info.field_type == FieldType::Object;
+    let arrays: BTreeSet<String> =
+        fields.iter().filter(|(_, field)| is_object_array(field)).map(|(name, _)| name.clone()).collect();
     for (name, field) in fields {
-        field.info.array |= name
-            .match_indices('.')
-            .any(|(end, _)| name.get(..end).is_some_and(|above| arrays.contains(above)));
+        field.info.array |=
+            name.match_indices('.').any(|(end, _)| name.get(..end).is_some_and(|above| arrays.contains(above)));
     }
 }
 
 fn kinds(text: &str, fields: &BTreeMap<String, Field>) -> Result<KindsFile, SourceError> {
     let mut file: KindsFile = toml::from_str(text).map_err(|error| in_kinds(error.to_string()))?;
     file.categories.sort();
-    let KindsFile {
-        categories,
-        lists,
-        kind: kinds,
-    } = &mut file;
+    let KindsFile { categories, lists, kind: kinds } = &mut file;
     let mut names = BTreeSet::new();
     for (kind, expected) in kinds.iter_mut().zip(1..) {
         if kind.id != expected {
@@ -311,15 +250,8 @@ fn kinds(text: &str, fields: &BTreeMap<String, Field>) -> Result<KindsFile, Sour
         if !names.insert(kind.name.clone()) {
             return Err(in_kinds(format!("kind `{}` is defined twice", kind.name)));
         }
-        if let Some(category) = kind
-            .category
-            .iter()
-            .find(|category| !categories.contains(category))
-        {
-            return Err(in_kinds(format!(
-                "kind `{}` has the unknown category `{category}`",
-                kind.name
-            )));
+        if let Some(category) = kind.category.iter().find(|category| !categories.contains(category)) {
+            return Err(in_kinds(format!("kind `{}` has the unknown category `{category}`", kind.name)));
         }
         let mut expanded = BTreeSet::new();
         for name in &kind.written {
@@ -328,10 +260,7 @@ fn kinds(text: &str, fields: &BTreeMap<String, Field>) -> Result<KindsFile, Sour
                 Some(list) if !fields.contains_key(name) => match lists.get(list) {
                     Some(list) => expanded.extend(list.iter().cloned()),
                     None => {
-                        return Err(in_kinds(format!(
-                            "kind `{}` uses the unknown list `{name}`",
-                            kind.name
-                        )));
+                        return Err(in_kinds(format!("kind `{}` uses the unknown list `{name}`", kind.name)));
                     }
                 },
                 _ => {
@@ -340,10 +269,7 @@ fn kinds(text: &str, fields: &BTreeMap<String, Field>) -> Result<KindsFile, Sour
             }
         }
         if let Some(unknown) = expanded.iter().find(|name| !fields.contains_key(*name)) {
-            return Err(in_kinds(format!(
-                "kind `{}` fills the unknown field `{unknown}`",
-                kind.name
-            )));
+            return Err(in_kinds(format!("kind `{}` fills the unknown field `{unknown}`", kind.name)));
         }
         kind.fields = expanded.into_iter().collect();
     }
