@@ -7,7 +7,8 @@ mod sample;
 pub mod typing;
 
 use kestrel_core::key::JoinKey;
-use kestrel_core::matcher::{Match, Matcher, MatcherError, MatcherOptions, apply_pipes};
+use kestrel_core::matcher::{Match, Matcher, MatcherError, MatcherOptions};
+use kestrel_core::pipes::{self, Piped};
 use kestrel_core::runtime::Runtime;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::{DecodeError, Decoder};
@@ -24,6 +25,8 @@ pub struct QueryMatch {
     pub timestamps: Vec<Option<i64>>,
     /// The join key; empty for single events.
     pub key: JoinKey,
+    /// How many matches this one stands for, behind the pipe `unique_count`.
+    pub count: Option<u64>,
 }
 
 /// What a query found.
@@ -31,6 +34,8 @@ pub struct QueryMatch {
 pub struct QueryResult {
     /// The matches, in the order of their last event.
     pub matches: Vec<QueryMatch>,
+    /// Behind the pipe `count`, instead of matches: combinations of values, and how many matches have them.
+    pub counts: Option<Vec<(JoinKey, u64)>>,
     /// The documents that are no events, by number, and why.
     pub invalid: Vec<(usize, DecodeError)>,
     /// How many events were read.
@@ -86,17 +91,23 @@ pub fn run<D: AsRef<[u8]>>(
     if let Some(terms) = terms {
         matches = sample::samples(ir, terms, matches);
     }
-    if let Some(rule) = query.rules.first() {
-        apply_pipes(&mut matches, &rule.pipes);
-    }
+    let pipes = query.rules.first().map_or(&[][..], |rule| &rule.pipes);
+    let matches = match pipes::apply(matcher.interpreter(), matches, pipes) {
+        Piped::Matches(matches) => matches,
+        Piped::Counts(counts) => {
+            result.counts = Some(counts);
+            Vec::new()
+        }
+    };
     result.matches = matches
         .into_iter()
-        .map(|found| {
+        .map(|(found, count)| {
             let frames = || found.events.iter().map(|event| event.as_ref().and_then(|evidence| evidence.frame()));
             QueryMatch {
                 documents: frames().map(|frame| frame.map(|frame| frame.ordinal() as usize)).collect(),
                 timestamps: frames().map(|frame| frame.map(|frame| frame.timestamp())).collect(),
                 key: found.key.clone(),
+                count,
             }
         })
         .collect();

@@ -2,8 +2,9 @@
 
 pub mod compile;
 pub mod diagnostics;
-pub mod lower;
 pub mod format;
+pub mod lints;
+pub mod lower;
 pub mod rules;
 pub mod syntax;
 pub mod types;

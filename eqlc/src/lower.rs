@@ -20,12 +20,12 @@ use std::collections::HashMap;
 
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{
-    Atom, Ir, Key, LineageFields, Node, NodeId, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
+    Atom, Ir, Key, LineageFields, Node, NodeId, Pipe, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
 };
 use kestrel_schema::{FieldType, Schema};
 
 use crate::types::tree::{
-    FieldOwner, FieldUse, LINEAGE_FIELDS, Typed, TypedFilter, TypedForm, TypedKey, TypedKind, TypedQuery, TypedTerm,
+    FieldOwner, FieldUse, LINEAGE_FIELDS, Typed, TypedFilter, TypedForm, TypedKey, TypedKind, TypedPipe, TypedQuery, TypedTerm,
 };
 use tables::Table;
 
@@ -80,7 +80,21 @@ impl Lowering {
             }),
             TypedForm::Sample(terms) => RuleKind::Sample { terms: terms.iter().map(|term| self.step(term)).collect() },
         };
-        self.rules.push(Rule { id: id.to_owned(), kind, pipes: query.pipes.clone() });
+        let pipes = query.pipes.iter().map(|pipe| self.pipe(pipe)).collect();
+        self.rules.push(Rule { id: id.to_owned(), kind, pipes });
+    }
+
+    fn pipe(&mut self, pipe: &TypedPipe) -> Pipe {
+        let mut all = |values: &[Typed]| values.iter().map(|value| self.value(value)).collect();
+        match pipe {
+            TypedPipe::Head(count) => Pipe::Head(*count),
+            TypedPipe::Tail(count) => Pipe::Tail(*count),
+            TypedPipe::Unique(values) => Pipe::Unique(all(values)),
+            TypedPipe::UniqueCount(values) => Pipe::UniqueCount(all(values)),
+            TypedPipe::Sort(values) => Pipe::Sort(all(values)),
+            TypedPipe::Count(values) => Pipe::Count(all(values)),
+            TypedPipe::Filter(condition) => Pipe::Filter(self.truth(condition, condition::Reach::Alone)),
+        }
     }
 
     /// The IR of all rules that were added.

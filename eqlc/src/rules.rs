@@ -52,6 +52,8 @@ pub struct RuleSource {
     pub actions: Vec<Action>,
     /// Whether it is switched on.
     pub enabled: bool,
+    /// The codes of warnings that the rule does not want to hear.
+    pub allow: Vec<String>,
     /// Files with tests, relative to the rule's file.
     pub tests: Vec<String>,
     /// The rule's version, as written.

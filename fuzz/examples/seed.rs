@@ -117,7 +117,8 @@ fn strings(value: &toml::Value, out: &mut Vec<String>) {
 
 fn records() -> [Record<'static>; 3] {
     let header = |kind| Header { kind, timestamp: 1_000, sequence: 1, cpu: 0, flags: Flags(0) };
-    let task = Task { start_time: 42, pid: 42, parent_pid: 1, comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0", ..Task::default() };
+    let task =
+        Task { start_time: 42, pid: 42, parent_pid: 1, comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0", ..Task::default() };
     let exec = Exec {
         arguments_total: 8,
         argument_count: 2,

@@ -18,7 +18,11 @@ pub fn tokens(source: &str) {
         end = token.span.end;
     }
     for comment in &comments {
-        assert!(source.get(comment.span.start..comment.span.end).is_some(), "{:?} is outside of the text", comment.span);
+        assert!(
+            source.get(comment.span.start..comment.span.end).is_some(),
+            "{:?} is outside of the text",
+            comment.span
+        );
     }
 }
 

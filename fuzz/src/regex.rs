@@ -22,7 +22,7 @@ pub fn matching(data: &[u8]) {
     for (pattern, text, law) in [
         (format!("~({pattern})"), text.to_owned(), !expected),
         (format!("({pattern})&@"), text.to_owned(), expected),
-        (format!("x(({pattern})&@)<7-7>"), format!("x{text}007"), expected),
+        (format!("x(({pattern})&@)<007-009>"), format!("x{text}007"), expected),
         (format!("#|~(~({pattern}))"), text.to_owned(), expected),
         (format!("x~({pattern})y"), format!("x{text}y"), !expected),
     ] {

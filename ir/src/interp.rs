@@ -255,6 +255,14 @@ impl Interpreter {
         }
     }
 
+    /// What a value expression gives for an event; a field stands for its first value.
+    pub fn value<'f>(&'f self, id: ValueId, frame: Frame<'f>) -> Scalar<'f> {
+        let scope = Scope { frame, object: None, context: Context::default() };
+        let mut bindings = Vec::new();
+        self.bind(id, scope, &mut bindings);
+        self.evaluate(id, scope, &bindings)
+    }
+
     fn field_values<'f>(&self, field: FieldId, step: Option<u32>, scope: Scope<'f>) -> FrameValues<'f> {
         let Some(step) = step else { return self.values(field, scope) };
         match scope.context.steps.get(step as usize).copied().flatten() {

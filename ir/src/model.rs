@@ -432,13 +432,52 @@ pub struct Key {
     pub optional: bool,
 }
 
-/// A pipe behind a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A pipe behind a query. Conditions and values are those of a match's first event; of a field with many values the
+/// first counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pipe {
     /// `head n`: the first n matches.
     Head(u64),
     /// `tail n`: the last n matches.
     Tail(u64),
+    /// `filter condition`: the matches that fulfil it (classic).
+    Filter(NodeId),
+    /// `unique a, b`: of the matches with equal values the first (classic).
+    Unique(Vec<ValueId>),
+    /// `unique_count a, b`: the same, with how many there were (classic).
+    UniqueCount(Vec<ValueId>),
+    /// `sort a, b`: the matches in ascending order, null first, otherwise as they came (classic).
+    Sort(Vec<ValueId>),
+    /// `count a, b`: how many matches there are for each combination of values, in ascending order (classic).
+    Count(Vec<ValueId>),
+}
+
+impl Pipe {
+    /// The word of the language.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Pipe::Head(_) => "head",
+            Pipe::Tail(_) => "tail",
+            Pipe::Filter(_) => "filter",
+            Pipe::Unique(_) => "unique",
+            Pipe::UniqueCount(_) => "unique_count",
+            Pipe::Sort(_) => "sort",
+            Pipe::Count(_) => "count",
+        }
+    }
+
+    /// The values that the pipe looks at.
+    pub fn values(&self) -> &[ValueId] {
+        match self {
+            Pipe::Unique(values) | Pipe::UniqueCount(values) | Pipe::Sort(values) | Pipe::Count(values) => values,
+            Pipe::Head(_) | Pipe::Tail(_) | Pipe::Filter(_) => &[],
+        }
+    }
+
+    /// Whether the pipe can let a match through without knowing those to come.
+    pub fn streams(&self) -> bool {
+        matches!(self, Pipe::Head(_) | Pipe::Filter(_) | Pipe::Unique(_))
+    }
 }
 
 impl Ir {

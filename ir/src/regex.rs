@@ -48,14 +48,14 @@ pub const MAX_PATTERN: usize = 32 * 1024;
 pub const MAX_REPEAT: u32 = 1000;
 /// The deepest nesting of groups.
 pub const MAX_DEPTH: usize = 100;
-/// The most operators `~` and `&` in a pattern.
+/// The most operators `~`, `&` and `<m-n>` in a pattern.
 pub const MAX_OPERATORS: usize = 100;
 /// The most digits of a bound in `<m-n>`.
 pub const MAX_DIGITS: usize = 18;
 /// The most states of an automaton for `~` or `&` inside of a concatenation or a repetition.
 pub const MAX_STATES: usize = 10_000;
 /// The size of a compiled program, in bytes.
-const MAX_PROGRAM: usize = 10 << 20;
+const MAX_PROGRAM: usize = 2 << 20;
 
 /// Why a pattern is no regular expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

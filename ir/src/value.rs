@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::cidr::Cidr;
-use crate::event::ip_address;
+use crate::event::{ip_address, ip_octets};
 use crate::fold::{equal_folded, fold};
 use crate::frame::Slot;
 use crate::model::{Comparison, Constant, Order};
@@ -132,7 +131,7 @@ pub fn equal(left: &Scalar<'_>, right: &Scalar<'_>, folded: bool) -> Option<bool
         (Null, _) | (_, Null) => return None,
         (Boolean(left), Boolean(right)) => left == right,
         (Ip(octets), Text(text)) | (Text(text), Ip(octets)) => {
-            Cidr::parse(text).is_some_and(|block| block.contains(*octets))
+            text.parse().is_ok_and(|address: std::net::IpAddr| ip_octets(address) == *octets)
         }
         (Version(version), other) | (other, Version(version)) => match other.as_text() {
             Some(text) => compare_versions(version, text).is_eq(),

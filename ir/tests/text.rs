@@ -45,7 +45,7 @@ fn spans_print_in_the_unit_that_fits() {
 #[test]
 fn mistakes_have_a_place() {
     for (text, line, column, message) in [
-        ("fild f0 a : long", 1, 1, "expected `field`, `atom`, `value`, `node`, `predicate` or `rule`"),
+        ("fild f0 a : long", 1, 1, "expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`"),
         ("field f1 a : long", 1, 7, "expected `f0`"),
         ("field f0 a : lon", 1, 14, "expected a type"),
         ("field f0 a : long\nfield f1 a : long", 2, 14, "`a` is f0 already"),

@@ -10,6 +10,7 @@ const TEXTS: [&str; 8] = ["sh", "SH", "bash", "/bin/sh", "/tmp/x", "", "straße"
 const PATTERNS: [&str; 8] = ["*sh", "?h", "/tmp/*", "*", "b?s*", "STRASS*", "*ß*", "sh"];
 const REGEXES: [&str; 5] = ["[a-z]+", ".*sh", "/(bin|tmp)/.+", "", "b?a?s+h"];
 const NUMBERS: [i64; 7] = [-1, 0, 1, 2, 7, 4096, i64::MAX];
+const KEYS: [&str; 3] = ["host.id", "user.id", "process.pid"];
 const ADDRESSES: [&str; 4] = ["10.0.0.1", "192.168.7.7", "::1", "fe80::1"];
 const BLOCKS: [&str; 4] = ["10.0.0.0/8", "0.0.0.0/0", "::/0", "fe80::/10"];
 
@@ -17,6 +18,40 @@ const BLOCKS: [&str; 4] = ["10.0.0.0/8", "0.0.0.0/0", "::/0", "fe80::/10"];
 pub fn query(random: &mut Random) -> String {
     let category = random.pick(&["any", "process", "file"]);
     format!("{category} where {}", condition(random, 4))
+}
+
+/// A query of any form: single events, a sequence, a sample, with pipes now and then.
+pub fn any_query(random: &mut Random) -> String {
+    let form = match random.below(4) {
+        0 => sequence(random),
+        1 => {
+            let items: Vec<String> = (0..2 + random.below(2)).map(|_| format!("[{}]", query(random))).collect();
+            format!("sample by {} {}", random.pick(&KEYS), items.join(" "))
+        }
+        _ => query(random),
+    };
+    let pipe = random.pick(&["", "", "", " | head 3", " | tail 2", " | head 9 | tail 1"]);
+    format!("{form}{pipe}")
+}
+
+fn sequence(random: &mut Random) -> String {
+    let keys = random.pick(&["", " by process.entity_id", " by host.id, ?user.id"]);
+    let missing = random.once_in(2);
+    let span = if missing || random.once_in(2) {
+        random.pick(&[" with maxspan=5s", " with maxspan=250ms", " with maxspan=2h"])
+    } else {
+        ""
+    };
+    let mut text = format!("sequence{keys}{span} [{}]", query(random));
+    for _ in 0..1 + random.below(3) {
+        let bang = if missing && random.once_in(3) { "!" } else { "" };
+        let runs = if bang.is_empty() && random.once_in(4) { " with runs=2" } else { "" };
+        text.push_str(&format!(" {bang}[{}]{runs}", query(random)));
+    }
+    if random.once_in(3) {
+        text.push_str(&format!(" until [{}]", query(random)));
+    }
+    text
 }
 
 /// A condition of at most `depth` levels.

@@ -32,12 +32,20 @@ impl KeyPart {
         Some(match slot {
             Slot::Boolean(value) => KeyPart::Boolean(value),
             Slot::Integer(value) => KeyPart::Integer(value),
-            Slot::Float(value) if value.fract() == 0.0 && value.abs() < 9.0e18 => KeyPart::Integer(value as i64),
-            Slot::Float(value) => KeyPart::Float(value.to_bits()),
+            Slot::Float(value) => KeyPart::from_float(value),
             Slot::Text(text) => KeyPart::Text(text.into()),
             Slot::Ip(octets) => KeyPart::Ip(octets),
             Slot::Object(_) => return None,
         })
+    }
+
+    /// A decimal; a whole one is the integer.
+    pub(crate) fn from_float(value: f64) -> KeyPart {
+        if value.fract() == 0.0 && value.abs() < 9.0e18 {
+            KeyPart::Integer(value as i64)
+        } else {
+            KeyPart::Float(value.to_bits())
+        }
     }
 
     /// The value as an alert shows it.

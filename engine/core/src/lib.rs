@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod key;
 pub mod lineage;
 pub mod matcher;
+pub mod pipes;
 pub mod runtime;
 pub mod sample;
 pub mod sequence;

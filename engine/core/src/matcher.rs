@@ -13,7 +13,7 @@ use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::frame::{Frame, FrameBuilder};
 use kestrel_ir::interp::{Context, Interpreter};
 use kestrel_ir::layout::Layout;
-use kestrel_ir::model::{Ir, Pipe, PredicateId, RuleIndex, RuleKind, Step};
+use kestrel_ir::model::{Ir, PredicateId, Rule, RuleIndex, RuleKind, Step};
 use thiserror::Error;
 
 use crate::atoms::{AtomCache, Atoms, AtomsError};
@@ -21,6 +21,7 @@ use crate::dispatch::Dispatch;
 use crate::evidence::{CurrentEvent, EventOrder, Evidence};
 use crate::key::JoinKey;
 use crate::lineage::{Lineage, Question};
+use crate::pipes::Stream;
 use crate::runtime::Runtime;
 use crate::sample::SampleMachine;
 use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
@@ -31,7 +32,7 @@ use crate::timers::Timers;
 pub struct MatcherOptions {
     /// The most keys with state, per rule.
     pub max_keys_per_rule: usize,
-    /// Whether `head n` ends a rule's matches as they come. A query over a file sorts its matches first and cuts later.
+    /// Whether a rule's pipes apply to its matches as they come. A query over a file sorts its matches first.
     pub stream_pipes: bool,
     /// The most processes that are remembered for `child of`, `descendant of` and `event of`.
     pub max_processes: usize,
@@ -96,7 +97,7 @@ pub struct Matcher {
     builder: FrameBuilder,
     runtime: Box<dyn Runtime>,
     rules: Vec<RuleState>,
-    heads: Vec<Option<u64>>,
+    streams: Vec<Stream>,
     rules_of: Vec<Vec<usize>>,
     lineage: Option<Lineage>,
     timers: Timers,
@@ -135,14 +136,8 @@ impl Matcher {
                 RuleKind::Sample { terms } => RuleState::Sample(SampleMachine::new(terms, options.max_keys_per_rule)),
             })
             .collect();
-        let heads = ir
-            .rules
-            .iter()
-            .map(|rule| match rule.pipes.first() {
-                Some(Pipe::Head(count)) if options.stream_pipes => Some(*count),
-                _ => None,
-            })
-            .collect();
+        let stream = |rule: &Rule| if options.stream_pipes { Stream::new(&rule.pipes) } else { Stream::default() };
+        let streams = ir.rules.iter().map(stream).collect();
         let mut rules_of = vec![Vec::new(); ir.predicates.len()];
         for (index, rule) in ir.rules.iter().enumerate() {
             for predicate in rule.predicates() {
@@ -159,7 +154,7 @@ impl Matcher {
             builder: FrameBuilder::new(&ir.layout, table),
             runtime,
             rules,
-            heads,
+            streams,
             rules_of,
             lineage: Lineage::new(ir, options.max_processes),
             timers: Timers::default(),
@@ -258,7 +253,8 @@ impl Matcher {
                     machine.process(&mut current, &matched, &self.ir.layout, &mut self.completed);
                 }
             }
-            tell(index, &mut self.completed, &mut self.heads, &mut self.counters, out);
+            let interpreter = self.atoms.interpreter();
+            tell(index, interpreter, &mut self.completed, &mut self.streams, &mut self.counters, out);
         }
         for hit in &self.hits {
             self.held[hit.index()] = false;
@@ -275,7 +271,8 @@ impl Matcher {
         while let Some(alarm) = self.timers.due(self.now) {
             if let Some(RuleState::Sequence(machine)) = self.rules.get_mut(alarm.rule) {
                 machine.alarm(&alarm.key, self.now, &mut self.timers, &mut self.completed);
-                tell(alarm.rule, &mut self.completed, &mut self.heads, &mut self.counters, out);
+                let interpreter = self.atoms.interpreter();
+                tell(alarm.rule, interpreter, &mut self.completed, &mut self.streams, &mut self.counters, out);
             }
         }
     }
@@ -357,35 +354,20 @@ impl Evaluator<'_> {
     }
 }
 
-/// Turns what a rule's machine completed into matches, as far as its `head` lets them through.
+/// Turns what a rule's machine completed into matches, as far as its pipes let them through.
 fn tell(
     index: usize,
+    interpreter: &Interpreter,
     completed: &mut Vec<CompletedSequence>,
-    heads: &mut [Option<u64>],
+    streams: &mut [Stream],
     counters: &mut MatcherCounters,
     out: &mut Vec<Match>,
 ) {
     for CompletedSequence { events, key, last } in completed.drain(..) {
-        if let Some(left) = &mut heads[index] {
-            if *left == 0 {
-                continue;
-            }
-            *left -= 1;
-        }
-        counters.matches += 1;
-        out.push(Match { rule: RuleIndex(index as u32), events, key, last });
-    }
-}
-
-/// Cuts the matches of a query over a file, which stand in order, as its pipes say.
-pub fn apply_pipes(matches: &mut Vec<Match>, pipes: &[Pipe]) {
-    for pipe in pipes {
-        match *pipe {
-            Pipe::Head(count) => matches.truncate(usize::try_from(count).unwrap_or(usize::MAX)),
-            Pipe::Tail(count) => {
-                let cut = matches.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
-                matches.drain(..cut);
-            }
+        let found = Match { rule: RuleIndex(index as u32), events, key, last };
+        if streams.get_mut(index).is_some_and(|stream| stream.passes(interpreter, &found)) {
+            counters.matches += 1;
+            out.push(found);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use eqlc::compile::{Compilation, CompileOptions, PackOptions, build_pack, compile_rules};
 use eqlc::diagnostics::Severity;
 use eqlc::rules::{RuleSet, files, load_all};
@@ -39,10 +39,20 @@ pub struct CheckArguments {
     /// Rule files, and folders that are searched for `.eql` and `.toml` files.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    /// Ends with status 1 when there are any of these.
+    #[arg(long, value_enum, value_name = "warnings")]
+    deny: Option<Denied>,
     #[command(flatten)]
     dialect: DialectArgument,
     #[command(flatten)]
     schema: SchemaArgument,
+}
+
+/// What `--deny` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Denied {
+    /// Warnings.
+    Warnings,
 }
 
 /// Rules that were read and compiled, with everything wrong reported.
@@ -127,7 +137,8 @@ pub fn check(arguments: &CheckArguments, format: MessageFormat) -> anyhow::Resul
         checked.set.skipped.len(),
         plural(checked.warnings, "warning"),
     );
-    Ok(if failed > 0 { Outcome::Found } else { Outcome::Done })
+    let denied = arguments.deny == Some(Denied::Warnings) && checked.warnings > 0;
+    Ok(if failed > 0 || denied { Outcome::Found } else { Outcome::Done })
 }
 
 fn plural(count: usize, word: &str) -> String {

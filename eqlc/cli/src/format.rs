@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use eqlc::diagnostics::SourceFile;
-use eqlc::format::format_file;
+use eqlc::format::{FormattedFile, format_rule_file};
 use eqlc::rules::files;
 
 use crate::report::{MessageFormat, report};
@@ -26,12 +26,16 @@ pub struct FormatArguments {
 
 /// Formats the files, or checks that they are formatted. A file with mistakes is reported and left as it is.
 pub fn format(arguments: &FormatArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
-    let (mut changed, mut unchanged, mut skipped, mut failed) = (0, 0, 0, 0);
+    let (mut changed, mut unchanged, mut skipped, mut failed, mut left) = (0, 0, 0, 0, 0);
     for (path, text) in files::read(&arguments.paths)? {
-        match format_file(&path, &text, arguments.dialect.dialect()) {
-            Ok(None) => skipped += 1,
-            Ok(Some(formatted)) if formatted == text => unchanged += 1,
-            Ok(Some(formatted)) => {
+        match format_rule_file(&path, &text, arguments.dialect.dialect()) {
+            Ok(FormattedFile::Skipped) => skipped += 1,
+            Ok(FormattedFile::Left { quotes }) => {
+                left += 1;
+                eprintln!("{path}: left as it is: the formatted query cannot be written between {quotes} and {quotes}");
+            }
+            Ok(FormattedFile::Text(formatted)) if formatted == text => unchanged += 1,
+            Ok(FormattedFile::Text(formatted)) => {
                 changed += 1;
                 println!("{path}");
                 if !arguments.check {
@@ -47,6 +51,7 @@ pub fn format(arguments: &FormatArguments, format: MessageFormat) -> anyhow::Res
         }
     }
     let word = if arguments.check { "to be formatted" } else { "formatted" };
-    eprintln!("{changed} {word}, {unchanged} in form already, {skipped} skipped (not EQL), {failed} with mistakes");
+    let left = if left == 0 { String::new() } else { format!(", {left} left as they are") };
+    eprintln!("{changed} {word}, {unchanged} in form already, {skipped} skipped (not EQL), {failed} with mistakes{left}");
     Ok(if failed > 0 || (arguments.check && changed > 0) { Outcome::Found } else { Outcome::Done })
 }

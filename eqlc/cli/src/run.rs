@@ -131,6 +131,17 @@ fn compile(arguments: &RunArguments, schema: &Schema, format: MessageFormat) -> 
 
 fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryResult) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if let Some(counts) = &result.counts {
+        for (key, count) in counts {
+            let key: Vec<Json> = key.iter().map(|part| part.to_json()).collect();
+            match output {
+                Output::Json => writeln!(out, "{}", json!({ "key": key, "count": count }))?,
+                _ => writeln!(out, "{count:>10}  {}", key.iter().map(plain).collect::<Vec<_>>().join("  "))?,
+            }
+        }
+        out.flush()?;
+        return Ok(());
+    }
     match output {
         Output::Count => writeln!(out, "{}", result.matches.len())?,
         Output::Json => {
@@ -142,7 +153,11 @@ fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryR
                     })
                     .collect();
                 let join_keys: Vec<Json> = found.key.iter().map(|part| part.to_json()).collect();
-                writeln!(out, "{}", json!({ "events": events, "join_keys": join_keys }))?;
+                let mut line = json!({ "events": events, "join_keys": join_keys });
+                if let Some(count) = found.count {
+                    line["count"] = count.into();
+                }
+                writeln!(out, "{line}")?;
             }
         }
         Output::Table => {
@@ -156,7 +171,9 @@ fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryR
                 for term in 0..found.documents.len() {
                     match shown(schema, documents, found, term) {
                         Some(event) => {
-                            writeln!(out, "{:30} {:>10}  {}", event.timestamp, plain(&event.id), summary(schema, &event.source))?;
+                            let times = found.count.map(|count| format!("  ({count} times)")).unwrap_or_default();
+                            let text = summary(schema, &event.source);
+                            writeln!(out, "{:30} {:>10}  {text}{times}", event.timestamp, plain(&event.id))?;
                         }
                         None => writeln!(out, "{:30} {:>10}  (missing, as it must be)", "", "")?,
                     }

@@ -4,8 +4,9 @@ use kestrel_schema::Schema;
 
 use super::stages::{Lowered, Parsed, Typed, Verified};
 use crate::diagnostics::{Diagnostic, SourceFile};
+use crate::lints;
 use crate::rules::RuleSource;
-use crate::syntax::Dialect;
+use crate::syntax::{Dialect, tokens};
 use crate::types::CheckOptions;
 
 /// How rules are compiled.
@@ -86,7 +87,13 @@ pub fn compile_rules(sources: Vec<RuleSource>, options: &CompileOptions) -> Comp
         let dialect = source.dialect_or(options.dialect);
         let check = CheckOptions { schema: &options.schema, dialect, live: true };
         match Parsed::new(&source.query, dialect).check(check) {
-            (Some(typed), warnings) => checked.push((BuiltRule { source, dialect, warnings }, typed)),
+            (Some(typed), mut warnings) => {
+                let systems = lints::lint_systems(typed.query(), &source.os, &source.query, &options.schema);
+                warnings.extend(systems);
+                lints::keep(&mut warnings, &lints::allowed_in(&source.query, &tokens(&source.query).1));
+                lints::keep(&mut warnings, &source.allow);
+                checked.push((BuiltRule { source, dialect, warnings }, typed));
+            }
             (None, diagnostics) => failed.push(FailedRule { source, diagnostics }),
         }
     }

@@ -5,6 +5,7 @@ use kestrel_ir::verify::verify;
 use kestrel_schema::Schema;
 
 use crate::diagnostics::{Diagnostic, has_errors};
+use crate::lints;
 use crate::lower::Lowering;
 use crate::syntax::{Dialect, Parse, Query, Span, parse};
 use crate::types::limit_errors::PackRefused;
@@ -36,6 +37,10 @@ impl<'t> Parsed<'t> {
         let mut diagnostics = self.parse.diagnostics;
         diagnostics.extend(found);
         let typed = query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query });
+        if let Some(typed) = &typed {
+            diagnostics.extend(lints::lint(&self.parse.query, typed.query(), self.text, options));
+        }
+        lints::keep(&mut diagnostics, &lints::allowed_in(self.text, &self.parse.comments));
         (typed, diagnostics)
     }
 }

@@ -21,6 +21,7 @@ const TABLES: &[&[CodeInfo]] = &[
     crate::types::errors::CODES,
     crate::types::limit_errors::CODES,
     crate::types::warnings::CODES,
+    crate::lints::warnings::CODES,
 ];
 
 /// Every code, in order.

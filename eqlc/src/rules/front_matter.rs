@@ -13,7 +13,7 @@ use super::{FileForm, Loaded, LoadedFile, RuleSource, failed};
 use crate::diagnostics::{Diagnostic, QueryMap, SourceFile, nearest};
 use crate::syntax::{Dialect, Span};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "id",
     "name",
     "description",
@@ -27,6 +27,7 @@ const KEYS: [&str; 18] = [
     "actions",
     "optional_actions",
     "enabled",
+    "allow",
     "tests",
     "version",
     "author",
@@ -112,6 +113,7 @@ fn read(table: &DeTable<'_>, reader: &mut Reader, path: &str, text: &str, query_
         dialect,
         actions,
         enabled: reader.flag(table, "enabled", true),
+        allow: reader.strings(table, "allow"),
         tests: reader.strings(table, "tests"),
         version: reader.version(table, "version"),
         query: query.to_string(),

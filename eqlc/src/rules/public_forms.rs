@@ -88,6 +88,7 @@ fn read(
         dialect: None,
         actions: actions(root, rule, reader),
         enabled: reader.flag(rule, "enabled", true),
+        allow: Vec::new(),
         tests: Vec::new(),
         version: reader.version(rule, "version"),
         form,

@@ -236,7 +236,8 @@ fn is_condition(typed: &Typed) -> bool {
         && !matches!(typed.kind, TypedKind::Constant(_) | TypedKind::Field(_) | TypedKind::Call { .. })
 }
 
-/// The comparison of two values that fit; `==` with a truth value is the other side itself.
+/// The comparison of two values that fit. `==` with a truth value is the other side itself where that is two-valued; a
+/// call is null over a missing field, and equal to neither truth value then.
 fn build(span: Span, comparison: Comparison, left: Typed, right: Typed) -> Typed {
     if let (Some(left), Some(right)) = (left.constant(), right.constant()) {
         let result = value::compare(comparison, &Scalar::from_constant(left), &Scalar::from_constant(right));
@@ -244,6 +245,7 @@ fn build(span: Span, comparison: Comparison, left: Typed, right: Typed) -> Typed
     }
     if let Some(Constant::Boolean(wanted)) = right.constant()
         && left.field().is_none()
+        && (*wanted || is_condition(&left))
     {
         return match (comparison, wanted) {
             (Comparison::Equal, true) | (Comparison::NotEqual, false) => left,

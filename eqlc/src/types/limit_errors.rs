@@ -8,7 +8,7 @@ declare! { Error;
     /// `descendant of [..]`
     "E0410" "lineage needs fields that the schema does not have" LineageNotSupported { construct: &'static str, missing: &'static str }
     /// `| count`
-    "E0411" "pipe is not supported" PipeNotSupported { name: String }
+    "E0411" "pipe is not supported behind `count`" PipeNotSupported { name: String }
     /// `join`
     "E0412" "`join` is not supported" JoinNotSupported {}
     /// `| tail 5` in a rule for the live engine.
@@ -37,9 +37,9 @@ impl From<LineageNotSupported> for Diagnostic {
 impl From<PipeNotSupported> for Diagnostic {
     fn from(error: PipeNotSupported) -> Self {
         error
-            .start(format!("the pipe `{}` is not supported", error.name))
-            .primary(error.span, "not supported")
-            .help("the pipes `head` and `tail` are supported")
+            .start(format!("the pipe `{}` is not supported behind `count`", error.name))
+            .primary(error.span, "behind `count` there are numbers, not events")
+            .help("put it before `count`; behind it stand `head` and `tail`")
     }
 }
 

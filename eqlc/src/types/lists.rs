@@ -204,17 +204,10 @@ impl Checker<'_> {
     }
 
     fn warn_about_anchors(&mut self, span: Span, pattern: &str) {
-        let before = pattern.strip_suffix('$').unwrap_or(pattern);
-        let escaped = (before.len() - before.trim_end_matches('\\').len()) % 2 == 1;
-        for (character, found, offset) in [
-            ('^', pattern.starts_with('^'), 0),
-            ('$', pattern.ends_with('$') && !escaped, pattern.len().saturating_sub(1)),
-        ] {
-            if found {
-                let place = self.inside(span, pattern, offset);
-                let exact = place != span;
-                self.report(AnchorIsLiteral { span: place, character, fix: exact.then(String::new) });
-            }
+        for (offset, character) in anchors(pattern) {
+            let place = self.inside(span, pattern, offset);
+            let exact = place != span;
+            self.report(AnchorIsLiteral { span: place, character, fix: exact.then(String::new) });
         }
     }
 
@@ -231,6 +224,31 @@ impl Checker<'_> {
             _ => span,
         }
     }
+}
+
+/// `^` and `$` where people mean anchors: at an end of the expression, of a group or of an alternative.
+fn anchors(pattern: &str) -> Vec<(usize, char)> {
+    let mut found = Vec::new();
+    let (mut class, mut quoted, mut before) = (false, false, '(');
+    let mut characters = pattern.char_indices().peekable();
+    while let Some((offset, character)) = characters.next() {
+        match character {
+            '\\' => {
+                characters.next();
+            }
+            '"' if !class => quoted = !quoted,
+            _ if quoted => {}
+            '[' => class = true,
+            ']' => class = false,
+            _ if class => {}
+            '^' if matches!(before, '(' | '|') => found.push((offset, '^')),
+            '$' if characters.peek().is_none_or(|(_, next)| matches!(next, ')' | '|')) => found.push((offset, '$')),
+            _ => {}
+        }
+        // A character behind a backslash opens nothing.
+        before = if class || quoted { 'x' } else { character };
+    }
+    found
 }
 
 enum Element {

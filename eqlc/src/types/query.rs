@@ -2,17 +2,20 @@
 //!
 //! In: the forms of the syntax tree. Out: typed forms with `runs` written out and the keys of every step side by side.
 
-use kestrel_ir::model::{Constant, Pipe as IrPipe};
+use kestrel_ir::model::Constant;
 use kestrel_ir::verify::{MAX_KEYS, MAX_PIPES, MAX_STEPS};
 use kestrel_schema::{Family, FieldType, known_categories};
 
 use super::errors::{AliasTwice, KeyTypesDiffer};
 use super::limit_errors::{JoinNotSupported, PipeNeedsEnd, PipeNotSupported, RuleTooLarge};
 use super::names::Resolved;
-use super::tree::{FieldOwner, FieldUse, Type, TypedFilter, TypedForm, TypedKey, TypedQuery, TypedSequence, TypedTerm};
+use super::tree::{
+    FieldOwner, FieldUse, Type, Typed, TypedFilter, TypedForm, TypedKey, TypedPipe, TypedQuery, TypedSequence, TypedTerm,
+};
 use super::warnings::{NeverTrue, UnknownCategory};
 use super::{Alias, Checker};
 use crate::diagnostics::nearest;
+use crate::syntax::errors::WrongPipeArgument;
 use crate::syntax::{Dialect, Filter, Form, Key, Pipe, Query, Sample, Segment, Sequence, Span, Term};
 
 impl Checker<'_> {
@@ -186,30 +189,83 @@ impl Checker<'_> {
         }
     }
 
-    fn pipes(&mut self, pipes: &[Pipe]) -> Vec<IrPipe> {
+    fn pipes(&mut self, pipes: &[Pipe]) -> Vec<TypedPipe> {
         if let Some(pipe) = pipes.get(MAX_PIPES) {
             self.report(RuleTooLarge { span: pipe.span, what: "pipes", found: pipes.len(), limit: MAX_PIPES });
+        }
+        let count = pipes.iter().position(|pipe| pipe.name.text == "count").unwrap_or(pipes.len());
+        let dialect = self.dialect;
+        // In the other dialects, and for unknown names, the parser has reported the pipe.
+        let classic = |pipe: &&Pipe| {
+            matches!(pipe.name.text.as_str(), "count" | "filter" | "sort" | "unique" | "unique_count")
+        };
+        for pipe in pipes.iter().skip(count + 1).filter(classic).filter(|_| dialect == Dialect::Classic) {
+            self.report(PipeNotSupported { span: pipe.name.span, name: pipe.name.text.clone() });
         }
         pipes.iter().filter_map(|pipe| self.pipe(pipe)).collect()
     }
 
-    fn pipe(&mut self, pipe: &Pipe) -> Option<IrPipe> {
+    fn pipe(&mut self, pipe: &Pipe) -> Option<TypedPipe> {
+        let name = pipe.name.text.as_str();
+        if !matches!(name, "head" | "tail") {
+            return self.classic_pipe(pipe);
+        }
         // Wrong arguments and names that no dialect knows were reported by the parser.
         let count = pipe.args.first().and_then(|argument| match self.expression(argument).constant() {
             Some(Constant::Integer(count)) => u64::try_from(*count).ok(),
             _ => None,
         });
         match pipe.name.text.as_str() {
-            "head" => count.map(IrPipe::Head),
+            "head" => count.map(TypedPipe::Head),
             "tail" if self.live => {
                 self.report(PipeNeedsEnd { span: pipe.span, name: "tail" });
                 None
             }
-            "tail" => count.map(IrPipe::Tail),
-            "count" | "filter" | "sort" | "unique" | "unique_count" if self.dialect == Dialect::Classic => {
-                self.report(PipeNotSupported { span: pipe.name.span, name: pipe.name.text.clone() });
-                None
-            }
+            _ => count.map(TypedPipe::Tail),
+        }
+    }
+
+    /// The pipes of `classic`; in the other dialects the parser has reported them.
+    fn classic_pipe(&mut self, pipe: &Pipe) -> Option<TypedPipe> {
+        if self.dialect != Dialect::Classic {
+            return None;
+        }
+        let name = pipe.name.text.as_str();
+        self.no_references = Some("a pipe");
+        let mut arguments: Vec<Typed> = pipe
+            .args
+            .iter()
+            .map(|argument| match name {
+                "filter" => self.condition(argument, "a condition"),
+                _ => self.expression(argument),
+            })
+            .collect();
+        self.no_references = None;
+        if self.live
+            && let Some(name) = ["count", "sort", "unique_count"].into_iter().find(|known| *known == name)
+        {
+            self.report(PipeNeedsEnd { span: pipe.span, name });
+            return None;
+        }
+        let fits = match name {
+            "filter" => arguments.len() == 1,
+            "count" => true,
+            _ => !arguments.is_empty(),
+        };
+        if !fits {
+            let expected = if name == "filter" { "one condition" } else { "at least one value" };
+            self.report(WrongPipeArgument { span: pipe.span, pipe: name.to_owned(), expected });
+            return None;
+        }
+        if arguments.iter().any(Typed::is_error) {
+            return None;
+        }
+        match name {
+            "filter" => arguments.pop().map(|condition| TypedPipe::Filter(Box::new(condition))),
+            "unique" => Some(TypedPipe::Unique(arguments)),
+            "unique_count" => Some(TypedPipe::UniqueCount(arguments)),
+            "sort" => Some(TypedPipe::Sort(arguments)),
+            "count" => Some(TypedPipe::Count(arguments)),
             _ => None,
         }
     }

@@ -20,7 +20,26 @@ pub struct TypedQuery {
     /// What kind of query.
     pub form: TypedForm,
     /// The pipes behind it.
-    pub pipes: Vec<kestrel_ir::model::Pipe>,
+    pub pipes: Vec<TypedPipe>,
+}
+
+/// A pipe; conditions and values are those of a match's first event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TypedPipe {
+    /// `head n`
+    Head(u64),
+    /// `tail n`
+    Tail(u64),
+    /// `filter condition`
+    Filter(Box<Typed>),
+    /// `unique a, b`
+    Unique(Vec<Typed>),
+    /// `unique_count a, b`
+    UniqueCount(Vec<Typed>),
+    /// `sort a, b`
+    Sort(Vec<Typed>),
+    /// `count a, b`
+    Count(Vec<Typed>),
 }
 
 /// The forms of a query.

@@ -9,6 +9,8 @@ use super::{MAX_DEPTH, MAX_DIGITS, MAX_OPERATORS, MAX_PATTERN, MAX_REPEAT, Regex
 
 /// The most quantifiers behind one another.
 const MAX_QUANTIFIERS: usize = 20;
+/// The most levels of a tree: what compiles it descends by recursion.
+const MAX_HEIGHT: usize = 400;
 
 /// A regular expression.
 #[derive(Debug)]
@@ -36,7 +38,8 @@ pub(super) enum Tree {
 
 impl Tree {
     fn union(mut trees: Vec<Tree>) -> Tree {
-        let plain: Vec<Hir> = trees.extract_if(.., |tree| matches!(tree, Tree::Plain(_))).filter_map(Tree::plain).collect();
+        let plain: Vec<Hir> =
+            trees.extract_if(.., |tree| matches!(tree, Tree::Plain(_))).filter_map(Tree::plain).collect();
         if !plain.is_empty() {
             trees.push(Tree::Plain(Hir::alternation(plain)));
         }
@@ -65,9 +68,7 @@ impl Tree {
 
     fn repetition(tree: Tree, min: u32, max: Option<u32>) -> Tree {
         match tree {
-            Tree::Plain(hir) => {
-                Tree::Plain(Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(hir) }))
-            }
+            Tree::Plain(hir) => Tree::Plain(Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(hir) })),
             tree => Tree::Repetition { tree: Box::new(tree), min, max },
         }
     }
@@ -100,9 +101,34 @@ pub(super) fn parse(pattern: &str, fold: bool) -> Result<Tree, RegexError> {
     let mut parser = Parser { pattern, position: 0, fold, depth: 0, operators: 0 };
     let tree = parser.union()?;
     match parser.peek() {
+        None if is_too_high(&tree) => {
+            Err(error_at(0, format!("groups, quantifiers and operators nest deeper than {MAX_HEIGHT}")))
+        }
         None => Ok(tree),
         Some(_) => Err(error_at(parser.position, "this `)` closes no group".to_owned()).with_escape(')')),
     }
+}
+
+fn is_too_high(tree: &Tree) -> bool {
+    let mut trees = vec![(tree, 1)];
+    let mut plain = Vec::new();
+    while let Some((tree, height)) = trees.pop() {
+        match tree {
+            Tree::Plain(hir) => plain.push((hir, height)),
+            _ if height > MAX_HEIGHT => return true,
+            Tree::Complement(tree) | Tree::Repetition { tree, .. } => trees.push((tree, height + 1)),
+            Tree::Intersection(parts) | Tree::Union(parts) | Tree::Concatenation(parts) => {
+                trees.extend(parts.iter().map(|part| (part, height + 1)));
+            }
+        }
+    }
+    while let Some((hir, height)) = plain.pop() {
+        if height > MAX_HEIGHT {
+            return true;
+        }
+        plain.extend(hir.kind().subs().iter().map(|sub| (sub, height + 1)));
+    }
+    false
 }
 
 fn error_at(offset: usize, message: String) -> RegexError {
@@ -111,7 +137,8 @@ fn error_at(offset: usize, message: String) -> RegexError {
 
 impl RegexError {
     fn with_escape(mut self, character: char) -> RegexError {
-        self.help = Some(format!("for the character itself write `\\{character}` (in a plain string `\\\\{character}`)"));
+        self.help =
+            Some(format!("for the character itself write `\\{character}` (in a plain string `\\\\{character}`)"));
         self
     }
 }
@@ -157,15 +184,16 @@ impl Parser<'_> {
         loop {
             let operator = self.position;
             let nothing = |side| {
-                Err(error_at(operator, format!("nothing stands {side} this `&`; the empty text is `()`")).with_escape('&'))
+                Err(error_at(operator, format!("nothing stands {side} this `&`; the empty text is `()`"))
+                    .with_escape('&'))
             };
-            if self.peek() != Some('&') {
+            if !self.eat('&') {
                 return Ok(single(parts, Tree::Intersection));
             }
-            if self.position == start {
+            if operator == start {
                 return nothing("before");
             }
-            self.operator('&')?;
+            self.count('&', operator)?;
             start = self.position;
             parts.push(self.concatenation()?);
             if self.position == start {
@@ -174,14 +202,13 @@ impl Parser<'_> {
         }
     }
 
-    /// Goes over a `~` or `&` and counts it.
-    fn operator(&mut self, operator: char) -> Result<(), RegexError> {
+    /// Counts a `~`, `&` or `<`, which stands at `offset`.
+    fn count(&mut self, operator: char, offset: usize) -> Result<(), RegexError> {
         self.operators += 1;
         if self.operators > MAX_OPERATORS {
-            let message = format!("the pattern has more than {MAX_OPERATORS} operators `~` and `&`");
-            return Err(error_at(self.position, message).with_escape(operator));
+            let message = format!("the pattern has more than {MAX_OPERATORS} operators `~`, `&` and `<m-n>`");
+            return Err(error_at(offset, message).with_escape(operator));
         }
-        self.position += operator.len_utf8();
         Ok(())
     }
 
@@ -224,8 +251,8 @@ impl Parser<'_> {
     fn complement(&mut self) -> Result<Tree, RegexError> {
         let start = self.position;
         let mut negated = false;
-        while self.peek() == Some('~') {
-            self.operator('~')?;
+        while self.eat('~') {
+            self.count('~', self.position - 1)?;
             negated = !negated;
         }
         if self.position > start && matches!(self.peek(), None | Some('|' | '&' | ')')) {
@@ -237,9 +264,10 @@ impl Parser<'_> {
 
     /// The inside of `{m}`, `{m,}` or `{m,n}`; stands behind the brace when done.
     fn bounds(&mut self, start: usize) -> Result<(u32, Option<u32>), RegexError> {
-        let malformed = || error_at(start, "expected a count such as `{2}`, `{2,}` or `{2,5}`".to_owned()).with_escape('{');
-        let min = self.count().ok_or_else(malformed)?;
-        let max = if self.eat(',') { self.count() } else { Some(min) };
+        let malformed =
+            || error_at(start, "expected a count such as `{2}`, `{2,}` or `{2,5}`".to_owned()).with_escape('{');
+        let min = self.number().ok_or_else(malformed)?;
+        let max = if self.eat(',') { self.number() } else { Some(min) };
         if !self.eat('}') {
             return Err(malformed());
         }
@@ -252,7 +280,7 @@ impl Parser<'_> {
         Ok((min, max))
     }
 
-    fn count(&mut self) -> Option<u32> {
+    fn number(&mut self) -> Option<u32> {
         let start = self.position;
         while self.peek().is_some_and(|character| character.is_ascii_digit()) {
             self.position += 1;
@@ -281,7 +309,9 @@ impl Parser<'_> {
             Some('"') => {
                 let rest = &self.pattern[self.position..];
                 let Some(length) = rest.find('"') else {
-                    return Err(error_at(start, "this `\"` starts a literal that is never closed".to_owned()).with_escape('"'));
+                    return Err(
+                        error_at(start, "this `\"` starts a literal that is never closed".to_owned()).with_escape('"')
+                    );
                 };
                 self.position += length + 1;
                 Ok(Hir::concat(rest[..length].chars().map(|character| self.literal(character)).collect()))
@@ -303,7 +333,7 @@ impl Parser<'_> {
 
     /// `<m-n>`; stands behind the `<`.
     fn interval(&mut self, start: usize) -> Result<Hir, RegexError> {
-        let expected = "expected a numeric interval such as `<1-100>`";
+        self.count('<', start)?;
         let rest = &self.pattern[self.position..];
         let bounds = rest.split_once('>').and_then(|(inside, _)| inside.split_once('-'));
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -315,7 +345,7 @@ impl Parser<'_> {
                 self.position += low.len() + "-".len() + high.len() + ">".len();
                 Ok(interval::numbers(low, high))
             }
-            _ => Err(error_at(start, expected.to_owned()).with_escape('<')),
+            _ => Err(error_at(start, "expected a numeric interval such as `<1-100>`".to_owned()).with_escape('<')),
         }
     }
 

@@ -44,8 +44,20 @@ pub fn print_rule(ir: &Ir, rule: RuleIndex) -> String {
         }
         for pipe in &rule.pipes {
             let _ = match pipe {
-                Pipe::Head(count) => writeln!(printer.out, "| head {count}"),
-                Pipe::Tail(count) => writeln!(printer.out, "| tail {count}"),
+                Pipe::Head(count) | Pipe::Tail(count) => writeln!(printer.out, "| {} {count}", pipe.name()),
+                Pipe::Filter(node) => {
+                    printer.out.push_str("| filter ");
+                    printer.inline_node(*node, 0);
+                    writeln!(printer.out)
+                }
+                _ => {
+                    let _ = write!(printer.out, "| {}", pipe.name());
+                    for (index, value) in pipe.values().iter().enumerate() {
+                        printer.out.push_str(if index == 0 { " " } else { ", " });
+                        printer.value(*value, 0);
+                    }
+                    writeln!(printer.out)
+                }
             };
         }
     }

@@ -7,7 +7,7 @@ use super::TextError;
 use super::token::{Token, TokenKind};
 use crate::cidr::Cidr;
 use crate::layout::FieldId;
-use crate::model::{Constant, Key, Pipe};
+use crate::model::{Constant, Key, NodeId, Pipe, ValueId};
 
 /// The tokens of one line, read from left to right.
 pub(super) struct Line<'t> {
@@ -108,14 +108,30 @@ impl<'t> Line<'t> {
     pub(super) fn pipes(&mut self) -> Result<Vec<Pipe>, TextError> {
         let mut pipes = Vec::new();
         while self.take_word("|") {
-            let make = match self.word("a pipe")? {
-                "head" => Pipe::Head,
-                "tail" => Pipe::Tail,
-                _ => return Err(self.error_before("expected `head` or `tail`")),
+            let pipe = match self.word("a pipe")? {
+                "head" => Pipe::Head(self.number()?),
+                "tail" => Pipe::Tail(self.number()?),
+                "filter" => Pipe::Filter(NodeId(self.id('n')?)),
+                "unique" => Pipe::Unique(self.pipe_values()?),
+                "unique_count" => Pipe::UniqueCount(self.pipe_values()?),
+                "sort" => Pipe::Sort(self.pipe_values()?),
+                "count" => Pipe::Count(self.pipe_values()?),
+                _ => return Err(self.error_before("expected a pipe")),
             };
-            pipes.push(make(self.number()?));
+            pipes.push(pipe);
         }
         Ok(pipes)
+    }
+
+    fn pipe_values(&mut self) -> Result<Vec<ValueId>, TextError> {
+        let mut values = Vec::new();
+        while let Some(value) = self.take_id('v') {
+            values.push(ValueId(value));
+            if !self.take_punctuation(',') {
+                break;
+            }
+        }
+        Ok(values)
     }
 
     pub(super) fn number<T: std::str::FromStr>(&mut self) -> Result<T, TextError> {

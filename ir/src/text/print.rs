@@ -220,8 +220,12 @@ fn print_rule(rule: &Rule, out: &mut String) {
     }
     for pipe in &rule.pipes {
         let _ = match pipe {
-            Pipe::Head(count) => write!(out, " | head {count}"),
-            Pipe::Tail(count) => write!(out, " | tail {count}"),
+            Pipe::Head(count) | Pipe::Tail(count) => write!(out, " | {} {count}", pipe.name()),
+            Pipe::Filter(node) => write!(out, " | filter n{}", node.0),
+            _ => {
+                let values: Vec<String> = pipe.values().iter().map(|value| format!(" v{}", value.0)).collect();
+                write!(out, " | {}{}", pipe.name(), values.join(","))
+            }
         };
     }
     out.push('\n');

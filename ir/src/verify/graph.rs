@@ -92,6 +92,11 @@ impl Graph {
         self.facts.get(..self.atoms)?.get(atom.index())
     }
 
+    /// The facts of a value; `None` when there is no such value.
+    pub(super) fn value(&self, value: ValueId) -> Option<&Facts> {
+        self.facts.get(self.atoms..self.atoms + self.values)?.get(value.index())
+    }
+
     /// The facts of a node; `None` when there is no such node.
     pub(super) fn node(&self, node: NodeId) -> Option<&Facts> {
         self.facts.get(self.atoms + self.values..)?.get(node.index())

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::graph::{Graph, Scope, StepSet};
 use super::{MAX_KEYS, MAX_NAME, MAX_PIPES, MAX_STEPS, Place, Problems};
-use crate::model::{Ir, PredicateId, Rule, RuleKind, Sequence, Step};
+use crate::model::{Ir, Pipe, PredicateId, Rule, RuleKind, Sequence, Step};
 use kestrel_schema::{Family, FieldType};
 
 /// Checks all predicates, then all rules.
@@ -60,10 +60,34 @@ impl RuleCheck<'_> {
         if rule.pipes.len() > MAX_PIPES {
             self.problems.push(self.place, || format!("{} pipes, at most {MAX_PIPES} are allowed", rule.pipes.len()));
         }
+        for pipe in &rule.pipes {
+            self.pipe(pipe);
+        }
         match &rule.kind {
             RuleKind::Event { predicate } => self.predicate(*predicate),
             RuleKind::Sequence(sequence) => self.sequence(sequence),
             RuleKind::Sample { terms } => self.sample(terms),
+        }
+    }
+
+    fn pipe(&mut self, pipe: &Pipe) {
+        let values = pipe.values();
+        if values.len() > MAX_KEYS {
+            self.problems.push(self.place, || format!("{} values in a pipe, at most {MAX_KEYS}", values.len()));
+        }
+        let graph = self.graph;
+        let node = match pipe {
+            Pipe::Filter(node) => Some(graph.node(*node)),
+            _ => None,
+        };
+        for facts in values.iter().map(|&value| graph.value(value)).chain(node) {
+            match facts {
+                None => self.problem("a pipe refers to an entry that is not there"),
+                Some(facts) if facts.scope != Scope::Closed || !facts.steps.is_empty() => {
+                    self.problem("a pipe reads more than the fields of its event");
+                }
+                Some(_) => {}
+            }
         }
     }
 
