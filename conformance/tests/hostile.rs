@@ -55,7 +55,7 @@ fn finds(query: &str, kinds: &[RuntimeKind], names: &[(&str, bool)]) {
 
 #[test]
 fn a_megabyte_of_one_thing_ends_in_errors() {
-    for unit in ["(", "[", "not ", "a in (", "\"\"\"", "length(", "?", "process where "] {
+    for unit in ["(", "[", "not ", "a in (", "\"\"\"", "length("] {
         let query = format!("process where {}", unit.repeat((MEGABYTE - 20) / unit.len()));
         assert!(!errors(&query).is_empty(), "{unit}");
         assert!(format_source(&query, Dialect::Endpoint).is_err(), "{unit}");

@@ -89,6 +89,11 @@ impl Regex {
     pub fn is_match(&self, text: &str) -> bool {
         self.program.is_match(text)
     }
+
+    /// About how many bytes the compiled expression takes, for those who hold many.
+    pub fn size(&self) -> usize {
+        self.program.size()
+    }
 }
 
 impl Program {
@@ -99,6 +104,15 @@ impl Program {
             Program::Not(program) => !program.is_match(text),
             Program::All(programs) => programs.iter().all(|program| program.is_match(text)),
             Program::Any(programs) => programs.iter().any(|program| program.is_match(text)),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Program::Plain(engine) => engine.memory_usage(),
+            Program::Derived(automaton) => automaton.size(),
+            Program::Not(program) => program.size(),
+            Program::All(programs) | Program::Any(programs) => programs.iter().map(Program::size).sum(),
         }
     }
 }

@@ -146,4 +146,13 @@ mod tests {
             .collect();
         assert_eq!(unknown, Vec::<String>::new());
     }
+
+    #[test]
+    fn the_schema_says_what_live_events_have() {
+        let table = Fields::new().table;
+        let made: std::collections::BTreeSet<&str> = table.iter().map(|(_, name, _)| name).collect();
+        let live = || kestrel_schema::event_kinds().iter().filter(|kind| kind.live);
+        let said: std::collections::BTreeSet<&str> = live().flat_map(|kind| kind.fields).copied().collect();
+        assert_eq!(said, made, "kinds.toml and the fields of live events");
+    }
 }
