@@ -121,8 +121,17 @@ fn lengths(leaf: &Typed, found: &mut Vec<Diagnostic>) {
         Greater | GreaterEqual if *bound < 0 || (*order == GreaterEqual && *bound == 0) => true,
         _ => return,
     };
-    let why = if always { "a length is never negative: this holds of every value" } else { "a length is never negative" };
-    found.push(SameEitherWay { span: leaf.span, always, why, help: always.then_some("test with `!= null` whether there is a value") }.into());
+    let why =
+        if always { "a length is never negative: this holds of every value" } else { "a length is never negative" };
+    found.push(
+        SameEitherWay {
+            span: leaf.span,
+            always,
+            why,
+            help: always.then_some("test with `!= null` whether there is a value"),
+        }
+        .into(),
+    );
 }
 
 /// `1 == 2`, `"a" : "b"`: a comparison in which no field takes part.
@@ -132,7 +141,10 @@ fn constant_comparison(expr: &Expr, found: &mut Vec<Diagnostic>) {
     }
     let mut reads = false;
     walk::each(expr, &mut |part| {
-        reads |= matches!(part.kind, ExprKind::Field(_) | ExprKind::Variable(_) | ExprKind::Lineage { .. } | ExprKind::Error);
+        reads |= matches!(
+            part.kind,
+            ExprKind::Field(_) | ExprKind::Variable(_) | ExprKind::Lineage { .. } | ExprKind::Error
+        );
     });
     if !reads {
         found.push(warnings::NoField { span: expr.span }.into());
@@ -145,7 +157,9 @@ fn path_case(expr: &Expr, source: &str, found: &mut Vec<Diagnostic>) {
         ExprKind::Compare { op: CompareOp::Equal, op_span, left, right } => {
             (*op_span, "==", Some(":"), vec![&**left, &**right])
         }
-        ExprKind::Compare { op: CompareOp::NotEqual, op_span, left, right } => (*op_span, "!=", None, vec![&**left, &**right]),
+        ExprKind::Compare { op: CompareOp::NotEqual, op_span, left, right } => {
+            (*op_span, "!=", None, vec![&**left, &**right])
+        }
         ExprKind::In { negated, fold: false, op_span, list, .. } => {
             (*op_span, "in", Some(if *negated { "not in~" } else { "in~" }), list.iter().collect())
         }
@@ -166,7 +180,8 @@ fn path_case(expr: &Expr, source: &str, found: &mut Vec<Diagnostic>) {
             if is_windows_path(value) && (patterns || !kestrel_ir::pattern::has_wildcard(value)))
     });
     // `:` does not take a constant on its left.
-    let better = better.filter(|_| !matches!(&expr.kind, ExprKind::Compare { left, .. } if matches!(left.kind, ExprKind::Literal(_))));
+    let better = better
+        .filter(|_| !matches!(&expr.kind, ExprKind::Compare { left, .. } if matches!(left.kind, ExprKind::Literal(_))));
     if let Some(path) = path {
         let fix = better.map(|better| (op_span, better));
         found.push(CaseOfPath { span: path.span, operator, fix }.into());
@@ -177,5 +192,8 @@ fn path_case(expr: &Expr, source: &str, found: &mut Vec<Diagnostic>) {
 fn is_windows_path(text: &str) -> bool {
     let mut characters = text.chars();
     let drive = characters.next().is_some_and(|drive| drive.is_ascii_alphabetic() || drive == '?' || drive == '*');
-    drive && characters.next() == Some(':') && characters.next() == Some('\\') && characters.any(|next| next.is_alphabetic())
+    drive
+        && characters.next() == Some(':')
+        && characters.next() == Some('\\')
+        && characters.any(|next| next.is_alphabetic())
 }

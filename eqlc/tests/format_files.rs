@@ -40,8 +40,10 @@ fn check(path: &str, file: &str) -> String {
         assert_eq!(around(file), around(&formatted), "{path}: changed around the query\n{formatted}");
     }
     let dialect = before.dialect_or(None);
-    let comments = |query: &str| tokens(query).1.iter().map(|comment| comment.span.text(query).to_owned()).collect::<Vec<_>>();
-    let plain = |query: &str| comments(query).iter().map(|text| text.split_whitespace().collect()).collect::<Vec<String>>();
+    let comments =
+        |query: &str| tokens(query).1.iter().map(|comment| comment.span.text(query).to_owned()).collect::<Vec<_>>();
+    let plain =
+        |query: &str| comments(query).iter().map(|text| text.split_whitespace().collect()).collect::<Vec<String>>();
     assert_eq!(plain(&before.query), plain(&after.query), "{path}: a comment was lost");
     assert!(parse(&after.query, dialect).diagnostics.is_empty(), "{path}\n{}", after.query);
     let ir = |query: &str| compile_query(query, &Schema::ecs(), dialect).0.map(|ir| text::print(&ir));
@@ -51,7 +53,8 @@ fn check(path: &str, file: &str) -> String {
 
 /// What stands between the quotes of a formatted file in one of the public forms.
 fn tidied(literal: &str) -> String {
-    let file = format!("# kept\n[rule]\n  id   = \"x\" # kept\nquery = {literal}   # kept\n\n[[actions]]\naction='alert'\n");
+    let file =
+        format!("# kept\n[rule]\n  id   = \"x\" # kept\nquery = {literal}   # kept\n\n[[actions]]\naction='alert'\n");
     let formatted = check("rule.toml", &file);
     let (before, behind) = around(&formatted);
     formatted[before.len()..formatted.len() - behind.len()].to_owned()
@@ -87,7 +90,9 @@ fn each_quoting_style_is_kept() {
 #[test]
 fn what_is_in_form_is_left_byte_for_byte() {
     // Quotes and escapes of their author's are not touched as long as the query is in form.
-    for literal in ["\"\"\"any where process.name == \\\"a\\\"\"\"\"", "\"any where \\u0074rue\"", "'''any where true'''"] {
+    for literal in
+        ["\"\"\"any where process.name == \\\"a\\\"\"\"\"", "\"any where \\u0074rue\"", "'''any where true'''"]
+    {
         let file = format!("[rule]\nid = \"x\"\nquery = {literal}\n");
         assert_eq!(check("rule.toml", &file), file);
     }
@@ -105,7 +110,9 @@ fn long_queries_of_one_line_stay_on_it() {
 
 #[test]
 fn other_files_and_mistakes_are_left_alone() {
-    for (path, file) in [("a.toml", "[rule]\nrule_id = \"x\"\ntype = \"query\"\nquery = '''a   b'''\n"), ("Cargo.toml", "[package]\n")] {
+    for (path, file) in
+        [("a.toml", "[rule]\nrule_id = \"x\"\ntype = \"query\"\nquery = '''a   b'''\n"), ("Cargo.toml", "[package]\n")]
+    {
         assert_eq!(format_rule_file(path, file, None), Ok(FormattedFile::Skipped), "{path}");
     }
     let mistake = "[rule]\nid = \"x\"\nquery = '''any   where = 1'''\n";
@@ -115,7 +122,8 @@ fn other_files_and_mistakes_are_left_alone() {
 /// The queries of the formatter's own cases, in every style that can hold them.
 #[test]
 fn own_samples_survive_in_every_style() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format/queries.txt")).expect("the cases are there");
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format/queries.txt"))
+        .expect("the cases are there");
     let mut seen = 0;
     for case in format!("\n{text}").split("\n=== ").skip(1) {
         let (_, body) = case.split_once('\n').expect("a case has a title line");

@@ -85,7 +85,8 @@ fn fixes_of_published_rules_leave_rules_that_compile() {
         return;
     }
     let options = CompileOptions::default();
-    let compilation = compile_rules(load_all(eqlc::rules::files::read(&[path]).expect("they can be read")).rules, &options);
+    let compilation =
+        compile_rules(load_all(eqlc::rules::files::read(&[path]).expect("they can be read")).rules, &options);
     let mut fixed = 0;
     for rule in &compilation.built {
         let silent = ["W0509", "W0510", "W0511", "W0515", "W0516"];

@@ -4,10 +4,12 @@
 //! failed or a check found something; 2 usage, or a file that cannot be read or written.
 
 mod build;
+mod explain;
 mod format;
 mod inspect;
 mod report;
 mod run;
+mod shell;
 mod show;
 mod test;
 
@@ -39,12 +41,16 @@ enum Command {
     Check(build::CheckArguments),
     /// Runs a query over files of events.
     Run(run::RunArguments),
+    /// Asks for queries and runs them over files of events.
+    Shell(shell::ShellArguments),
     /// Runs the rules' tests.
     Test(test::TestArguments),
     /// Formats rule files in place.
     Fmt(format::FormatArguments),
     /// Prints a rule as one stage of the compiler has it.
     Show(show::ShowArguments),
+    /// Tells what a rule needs and costs, what the kernel decides of it, and how far it comes in events.
+    Explain(explain::ExplainArguments),
     /// Explains an error code.
     ExplainError {
         /// The code, such as E0201.
@@ -129,9 +135,11 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::build(&arguments, format),
         Command::Check(arguments) => build::check(&arguments, format),
         Command::Run(arguments) => run::run(&arguments, format),
+        Command::Shell(arguments) => shell::shell(&arguments, format),
         Command::Test(arguments) => test::test(&arguments, format),
         Command::Fmt(arguments) => format::format(&arguments, format),
         Command::Show(arguments) => show::show(&arguments, format),
+        Command::Explain(arguments) => explain::explain(&arguments, format),
         Command::ExplainError { code } => show::explain_error(&code),
         Command::Fields { pattern, schema } => show::fields(pattern.as_deref(), &schema),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

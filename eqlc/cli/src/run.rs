@@ -45,7 +45,7 @@ pub struct RunArguments {
 
 /// How matches are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub enum Output {
     /// A table for people.
     Table,
     /// One JSON object a match.
@@ -129,14 +129,18 @@ fn compile(arguments: &RunArguments, schema: &Schema, format: MessageFormat) -> 
     Ok(ir)
 }
 
-fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryResult) -> anyhow::Result<()> {
+/// Prints what was found.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryResult) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if let Some(counts) = &result.counts {
         for (key, count) in counts {
             let key: Vec<Json> = key.iter().map(|part| part.to_json()).collect();
             match output {
                 Output::Json => writeln!(out, "{}", json!({ "key": key, "count": count }))?,
-                _ => writeln!(out, "{count:>10}  {}", key.iter().map(plain).collect::<Vec<_>>().join("  "))?,
+                _ => writeln!(out, "{count:>10}  {}", printable(&key.iter().map(plain).collect::<Vec<_>>().join("  ")))?,
             }
         }
         out.flush()?;
@@ -173,7 +177,7 @@ fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &QueryR
                         Some(event) => {
                             let times = found.count.map(|count| format!("  ({count} times)")).unwrap_or_default();
                             let text = summary(schema, &event.source);
-                            writeln!(out, "{:30} {:>10}  {text}{times}", event.timestamp, plain(&event.id))?;
+                            writeln!(out, "{:30} {:>10}  {text}{times}", event.timestamp, printable(&plain(&event.id)))?;
                         }
                         None => writeln!(out, "{:30} {:>10}  (missing, as it must be)", "", "")?,
                     }
@@ -195,10 +199,22 @@ struct Shown {
     source: Json,
 }
 
+/// Text for a terminal: control characters, which an event may hold, are shown and not sent.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|character| {
+        let escaped = character.is_control().then(|| character.escape_default());
+        let plain = (!character.is_control()).then_some(character);
+        escaped.into_iter().flatten().chain(plain)
+    }).collect()
+}
+
 /// The event of a term: its id field, or its number in the input where it has none.
 fn shown(schema: &Schema, documents: &[Vec<u8>], found: &QueryMatch, term: usize) -> Option<Shown> {
     let number = (*found.documents.get(term)?)?;
-    let source: Json = serde_json::from_slice(documents.get(number)?).ok()?;
+    // A document nested too deep for a tree was an event all the same; it is shown as its text.
+    let document = documents.get(number)?;
+    let source: Json = serde_json::from_slice(document)
+        .unwrap_or_else(|_| Json::from(String::from_utf8_lossy(document).into_owned()));
     let id = schema.event().id.as_deref().and_then(|name| member(&source, name)).cloned();
     let timestamp = format_rfc3339(found.timestamps.get(term).copied().flatten()?);
     Some(Shown { id: id.unwrap_or_else(|| Json::from(number)), timestamp, source })
@@ -242,7 +258,7 @@ fn summary(schema: &Schema, source: &Json) -> String {
                 Json::Array(elements) => elements.iter().map(plain).collect::<Vec<_>>().join(","),
                 other => plain(other),
             };
-            parts.push(text.chars().take(100).collect());
+            parts.push(printable(&text.chars().take(100).collect::<String>()));
         }
     }
     parts.join("  ")

@@ -12,9 +12,9 @@
 //!
 //! Documents without `@timestamp` are one second apart.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use eqlc::compile::compile_query;
 use eqlc::diagnostics::has_errors;
@@ -107,6 +107,10 @@ fn cases(rule: &RuleSource) -> Result<Vec<(PathBuf, TestCase)>> {
     let folder = Path::new(&rule.path).parent().unwrap_or(Path::new("."));
     let mut cases = Vec::new();
     for name in &rule.tests {
+        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !inside {
+            bail!("rule `{}` names the test file `{name}`, which does not lie beside or below it", rule.id);
+        }
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read `{}`, a test of rule `{}`", path.display(), rule.id))?;

@@ -26,7 +26,9 @@ impl Quotes {
 
     /// The quotes that a literal starts with.
     fn of(literal: &str) -> Option<Quotes> {
-        Quotes::ALL.into_iter().find(|quotes| literal.starts_with(quotes.mark) && literal.len() >= 2 * quotes.mark.len())
+        Quotes::ALL
+            .into_iter()
+            .find(|quotes| literal.starts_with(quotes.mark) && literal.len() >= 2 * quotes.mark.len())
     }
 
     /// As messages call them.
@@ -77,7 +79,8 @@ impl<'f> Literal<'f> {
         let inner = body.get(mark.len()..body.len() - mark.len())?;
         let crlf = inner.contains("\r\n");
         // Behind the opening quotes a line end does not count; it stays, and so does the one before the closing quotes.
-        let opening = ["\r\n", "\n"].into_iter().find(|end| self.quotes.many_lines() && inner.starts_with(end)).unwrap_or("");
+        let opening =
+            ["\r\n", "\n"].into_iter().find(|end| self.quotes.many_lines() && inner.starts_with(end)).unwrap_or("");
         let closed_on_own_line = before.trim_end_matches([' ', '\t']).ends_with('\n');
         let query = if closed_on_own_line { format!("{}\n", query.trim_end()) } else { query.trim_end().to_owned() };
         let written = if self.quotes.escapes() { escaped(&query, self.quotes.many_lines()) } else { query.clone() };

@@ -53,7 +53,9 @@ impl<'t> Fact<'t> {
                 let (field, constant) = (own(left)?, right.constant()?);
                 let test = match (comparison, constant) {
                     (Comparison::Equal, constant) => one_of(field, false, std::iter::once(constant))?,
-                    (Comparison::Ordered(order), Constant::Integer(bound)) => Test::Numbers(vec![range(*order, *bound)?]),
+                    (Comparison::Ordered(order), Constant::Integer(bound)) => {
+                        Test::Numbers(vec![range(*order, *bound)?])
+                    }
                     _ => return None,
                 };
                 (field, test, positive)
@@ -198,7 +200,8 @@ pub(super) fn covers(pattern: &str, other: &str) -> bool {
             }
         } else {
             for (index, found) in other.iter().enumerate() {
-                next[index + 1] = reached[index] && *found != '*' && (wanted == '?' || (wanted == *found && *found != '?'));
+                next[index + 1] =
+                    reached[index] && *found != '*' && (wanted == '?' || (wanted == *found && *found != '?'));
             }
         }
         reached = next;

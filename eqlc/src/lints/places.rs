@@ -45,9 +45,8 @@ pub(super) fn lint_category(filter: &TypedFilter, source: &str, schema: &Schema,
     if *schema.event() != EventFields::ecs() {
         return;
     }
-    let kind_has = |name: &str| {
-        event_kinds().iter().any(|kind| kind.category.contains(&category) && kind.fields.contains(&name))
-    };
+    let kind_has =
+        |name: &str| event_kinds().iter().any(|kind| kind.category.contains(&category) && kind.fields.contains(&name));
     each_leaf(&filter.condition, true, &mut |leaf, positive| {
         if let TypedKind::Lineage { filter, .. } = &leaf.kind {
             return lint_category(filter, source, schema, found);
@@ -98,10 +97,8 @@ fn tests_null(leaf: &Typed) -> bool {
 /// The fields of the event itself that a leaf reads, but for those that are written as optional.
 fn each_field(typed: &Typed, source: &str, visit: &mut impl FnMut(&str, Span)) {
     match &typed.kind {
-        TypedKind::Field(field) => {
-            if field.owner == FieldOwner::Event && !typed.span.text(source).starts_with('?') {
-                visit(&field.name, typed.span);
-            }
+        TypedKind::Field(field) if field.owner == FieldOwner::Event && !typed.span.text(source).starts_with('?') => {
+            visit(&field.name, typed.span);
         }
         TypedKind::Compare { left, right, .. } | TypedKind::Arithmetic { left, right, .. } => {
             each_field(left, source, visit);

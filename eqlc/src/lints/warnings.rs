@@ -64,8 +64,12 @@ impl From<SameEitherWay> for Diagnostic {
 
 impl From<NoField> for Diagnostic {
     fn from(found: NoField) -> Self {
-        Diagnostic::new(SameEitherWay::CODE, crate::diagnostics::Severity::Warning, "this comparison is always the same")
-            .primary(found.span, "no field takes part in it")
+        Diagnostic::new(
+            SameEitherWay::CODE,
+            crate::diagnostics::Severity::Warning,
+            "this comparison is always the same",
+        )
+        .primary(found.span, "no field takes part in it")
     }
 }
 

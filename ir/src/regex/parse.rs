@@ -109,6 +109,7 @@ pub(super) fn parse(pattern: &str, fold: bool) -> Result<Tree, RegexError> {
     }
 }
 
+/// Whether a tree has more than [`MAX_HEIGHT`] levels; found without recursion.
 fn is_too_high(tree: &Tree) -> bool {
     let mut trees = vec![(tree, 1)];
     let mut plain = Vec::new();
