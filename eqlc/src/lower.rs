@@ -20,12 +20,14 @@ use std::collections::HashMap;
 
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{
-    Atom, Ir, Key, LineageFields, Node, NodeId, Pipe, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value,
+    Atom, Ir, Key, LineageFields, Node, NodeId, Pipe, Predicate, PredicateId, Rule, RuleKind, Sequence, Step,
+    StringMatch, Value,
 };
 use kestrel_schema::{FieldType, Schema};
 
 use crate::types::tree::{
-    FieldOwner, FieldUse, LINEAGE_FIELDS, Typed, TypedFilter, TypedForm, TypedKey, TypedKind, TypedPipe, TypedQuery, TypedTerm,
+    FieldOwner, FieldUse, LINEAGE_FIELDS, Typed, TypedFilter, TypedForm, TypedKey, TypedKind, TypedPipe, TypedQuery,
+    TypedTerm,
 };
 use tables::Table;
 

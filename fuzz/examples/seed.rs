@@ -30,10 +30,14 @@ const REGEXES: [&str; 12] = [
     "0(((a{2}){2}){2}){2}\naaaa",
 ];
 
+const SCHEMA: &str = "name = 'mine'\nextends = 'ecs'\ndynamic = true\n\n[event]\ncategory = 'kind'\ntimestamp = 'time'\n\n\
+    [fields]\n'my.level' = 'long'\n'my.names' = 'keyword[]'\n";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut seeds = Seeds::new();
     seeds.insert("regex", REGEXES.iter().map(|seed| seed.as_bytes().to_vec()).collect());
+    add(&mut seeds, "schema", SCHEMA.to_owned());
     let sources = files::read(&[root.join("rules")])?;
     let mut queries = Vec::new();
     let set = load_all(sources.clone());

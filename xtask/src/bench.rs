@@ -99,12 +99,12 @@ fn write_rules(root: &Path, folder: &Path, count: usize) -> Result<()> {
         for line in source.lines().filter(|line| !line.starts_with("tests =")) {
             match line.strip_prefix("id = \"") {
                 Some(id) => writeln!(text, "id = \"bench-{number}-{id}")?,
-                // Names that no event has, so that each copy asks for something of its own.
-                None => writeln!(
-                    text,
-                    "{}",
-                    line.replace("process.name in (\"", &format!("process.name in (\"bench{number}\", \""))
-                )?,
+                // The copies ask for names that no event has, each for one of its own, so that alerts stay as many.
+                None if number < sources.len() => writeln!(text, "{line}")?,
+                None => {
+                    let name = format!("event.action == \"exec\" and process.name == \"bench{number}\"");
+                    writeln!(text, "{}", line.replace("event.action == \"exec\"", &name))?;
+                }
             }
         }
         let path = folder.join(format!("{number}.eql"));

@@ -8,8 +8,11 @@ use kestrel_engine::live::{KindSet, LiveOptions, LiveSource};
 use kestrel_engine::session::{NamedPack, PreparedPacks, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
+use kestrel_ir::guards::predicate_kinds;
+use kestrel_ir::model::{PredicateId, Rule, RuleKind};
 use kestrel_ir::render::event_document;
 use kestrel_schema::Schema;
+use kestrel_schema::{EventKind, event_kinds};
 use serde_json::Value as Json;
 
 use super::Failure;
@@ -39,6 +42,13 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
         run.stats.runtime,
         target_name(&options.alerts),
     ));
+    let idle = idle_rules(packs);
+    if idle > 0 {
+        say(&format!(
+            "{} of them want events that this version does not collect, and cannot fire",
+            counted(idle as u64, "rule")
+        ));
+    }
     let (schema, table) = (Schema::ecs(), source.fields().clone());
     let take = |run: &mut Run<'_>, event: &Event| {
         if !run.broken() {
@@ -84,6 +94,22 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
 fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
     let wanted = |kind: &Kind| packs.iter().any(|pack| pack.pack.filters().wants(kind.number()));
     Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
+}
+
+/// How many rules have a term that no kind of live event can match.
+fn idle_rules(packs: &[NamedPack]) -> usize {
+    let live: Vec<EventKind> = event_kinds().iter().filter(|kind| kind.live).cloned().collect();
+    let idle = |NamedPack { pack, .. }: &NamedPack| {
+        let kinds = predicate_kinds(pack.ir(), &live);
+        let possible = |id: PredicateId| kinds.get(id.index()).is_some_and(|kinds| !kinds.is_empty());
+        let fires = |rule: &&Rule| match &rule.kind {
+            RuleKind::Event { predicate } => possible(*predicate),
+            RuleKind::Sequence(sequence) => sequence.steps.iter().all(|step| step.missing || possible(step.predicate)),
+            RuleKind::Sample { terms } => terms.iter().all(|term| possible(term.predicate)),
+        };
+        pack.ir().rules.iter().filter(|rule| !fires(rule)).count()
+    };
+    packs.iter().map(idle).sum()
 }
 
 fn kinds_text(kinds: KindSet) -> String {

@@ -9,7 +9,7 @@ use eqlc::diagnostics::Severity;
 use eqlc::rules::{RuleSet, files, load_all};
 use kestrel_ir::pack::PackFile;
 
-use crate::report::{MessageFormat, count, report};
+use crate::report::{MessageFormat, count, report, say, tell};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
 /// `eqlc build`.
@@ -91,22 +91,29 @@ pub fn build(arguments: &BuildArguments, format: MessageFormat) -> anyhow::Resul
     let checked = compile(&arguments.paths, &arguments.dialect, &arguments.schema, format)?;
     let (built, skipped, failed) = (checked.compilation.built.len(), checked.set.skipped.len(), checked.failed.len());
     if failed > 0 {
-        eprintln!("{} that failed:", plural(failed, "rule"));
-        checked.failed.iter().for_each(|(path, reason)| eprintln!("  {path}: {reason}"));
+        tell!("{} that failed:", plural(failed, "rule"));
+        checked.failed.iter().for_each(|(path, reason)| tell!("  {path}: {reason}"));
         if !arguments.keep_going {
-            eprintln!("no pack was written; `--keep-going` leaves these rules out and builds the rest");
+            tell!("no pack was written; `--keep-going` leaves these rules out and builds the rest");
             return Ok(Outcome::Found);
         }
     }
     if built == 0 {
-        eprintln!("no pack was written: there is no EQL rule to build ({skipped} skipped, {failed} failed)");
+        let disabled = switched_off(checked.compilation.disabled.len());
+        tell!("no pack was written: there is no EQL rule to build ({disabled}{skipped} skipped, {failed} failed)");
         return Ok(Outcome::Found);
     }
-    let pack = build_pack(&checked.compilation, &checked.options.schema, pack_options(arguments, &checked)?).context("cannot build the pack")?;
+    let disabled = checked.compilation.disabled.len();
+    let pack = build_pack(&checked.compilation, &checked.options.schema, pack_options(arguments, &checked)?)
+        .context("cannot build the pack")?;
     let bytes = pack.bytes();
-    std::fs::write(&arguments.output, bytes).with_context(|| format!("cannot write `{}`", arguments.output.display()))?;
+    write_whole(&arguments.output, bytes).with_context(|| format!("cannot write `{}`", arguments.output.display()))?;
     let hash: String = pack.content_hash().iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("built {built}, skipped {skipped} (not EQL), failed {failed}, {} bytes, sha256 {hash}", bytes.len());
+    say!(
+        "built {built}, skipped {skipped} (not EQL), failed {failed}, {}{} bytes, sha256 {hash}",
+        switched_off(disabled),
+        bytes.len()
+    );
     Ok(Outcome::Done)
 }
 
@@ -117,24 +124,57 @@ fn pack_options(arguments: &BuildArguments, checked: &Checked) -> anyhow::Result
         let folder = Path::new(&rule.source.path).parent().unwrap_or(Path::new("."));
         for test in &rule.source.tests {
             let path = folder.join(test);
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read `{}`, a test of rule `{}`", path.display(), rule.source.id))?;
-            if !tests.iter().any(|known| known.path == *test) {
-                tests.push(PackFile { path: test.clone(), text });
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if arguments.keep_going => {
+                    tell!("`{}`, a test of rule `{}`, is left out: {error}", path.display(), rule.source.id);
+                    continue;
+                }
+                Err(error) => {
+                    let what = format!("cannot read `{}`, a test of rule `{}`", path.display(), rule.source.id);
+                    return Err(anyhow::Error::new(error).context(what));
+                }
+            };
+            // Rules of different folders may name tests alike.
+            let place: String = rule.source.id.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+            let path = format!("{place}/{test}");
+            if !tests.iter().any(|known| known.path == path) {
+                tests.push(PackFile { path, text });
             }
         }
     }
     Ok(PackOptions { name: arguments.name.clone(), tests, ..PackOptions::default() })
 }
 
+/// Writes beside the file and renames: whoever reads the pack finds the old one or the new one, whole. What is no plain
+/// file, such as `/dev/stdout`, is written as it is.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if path.exists() && !path.is_file() {
+        return std::fs::write(path, bytes);
+    }
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+fn switched_off(disabled: usize) -> String {
+    if disabled == 0 { String::new() } else { format!("{disabled} switched off (`enabled = false`), ") }
+}
+
 /// Checks without building.
 pub fn check(arguments: &CheckArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
     let checked = compile(&arguments.paths, &arguments.dialect, &arguments.schema, format)?;
     let failed = checked.failed.len();
-    println!(
-        "checked {}, skipped {} (not EQL), failed {failed}, {}",
+    say!(
+        "checked {}, skipped {} (not EQL), failed {failed}, {}{}",
         plural(checked.compilation.built.len() + failed, "rule"),
         checked.set.skipped.len(),
+        switched_off(checked.compilation.disabled.len()),
         plural(checked.warnings, "warning"),
     );
     let denied = arguments.deny == Some(Denied::Warnings) && checked.warnings > 0;

@@ -8,7 +8,7 @@ use eqlc::diagnostics::SourceFile;
 use eqlc::format::{FormattedFile, format_rule_file};
 use eqlc::rules::files;
 
-use crate::report::{MessageFormat, report};
+use crate::report::{MessageFormat, report, say, tell};
 use crate::{DialectArgument, Outcome};
 
 /// `eqlc fmt`.
@@ -32,12 +32,12 @@ pub fn format(arguments: &FormatArguments, format: MessageFormat) -> anyhow::Res
             Ok(FormattedFile::Skipped) => skipped += 1,
             Ok(FormattedFile::Left { quotes }) => {
                 left += 1;
-                eprintln!("{path}: left as it is: the formatted query cannot be written between {quotes} and {quotes}");
+                tell!("{path}: left as it is: the formatted query cannot be written between {quotes} and {quotes}");
             }
             Ok(FormattedFile::Text(formatted)) if formatted == text => unchanged += 1,
             Ok(FormattedFile::Text(formatted)) => {
                 changed += 1;
-                println!("{path}");
+                say!("{path}");
                 if !arguments.check {
                     std::fs::write(&path, formatted).with_context(|| format!("cannot write `{path}`"))?;
                 }
@@ -52,6 +52,6 @@ pub fn format(arguments: &FormatArguments, format: MessageFormat) -> anyhow::Res
     }
     let word = if arguments.check { "to be formatted" } else { "formatted" };
     let left = if left == 0 { String::new() } else { format!(", {left} left as they are") };
-    eprintln!("{changed} {word}, {unchanged} in form already, {skipped} skipped (not EQL), {failed} with mistakes{left}");
+    tell!("{changed} {word}, {unchanged} in form already, {skipped} skipped (not EQL), {failed} with mistakes{left}");
     Ok(if failed > 0 || (arguments.check && changed > 0) { Outcome::Found } else { Outcome::Done })
 }

@@ -44,7 +44,8 @@ pub fn inspect(arguments: &InspectArguments) -> anyhow::Result<Outcome> {
         ir.atoms.len(),
         ir.layout.len()
     )?;
-    let kinds: Vec<&str> = pack.manifest().required_kinds.iter().filter_map(|&id| Some(event_kind_by_id(id)?.name)).collect();
+    let kinds: Vec<&str> =
+        pack.manifest().required_kinds.iter().filter_map(|&id| Some(event_kind_by_id(id)?.name)).collect();
     writeln!(out, "event kinds wanted from the kernel: {}", kinds.join(", "))?;
     writeln!(out, "sections:")?;
     for section in pack.sections() {

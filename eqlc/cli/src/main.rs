@@ -150,7 +150,7 @@ fn main() -> ExitCode {
         // A reader that has seen enough (`eqlc fields | head`) is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("eqlc: {error:#}");
+            report::tell!("eqlc: {error:#}");
             ExitCode::from(2)
         }
     }

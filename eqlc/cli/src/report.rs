@@ -5,6 +5,24 @@ use std::io::{IsTerminal, Write};
 use clap::ValueEnum;
 use eqlc::diagnostics::{Diagnostic, Severity, SourceFile, json_lines, render};
 
+/// A line on standard error; that nobody reads it is no error of the command.
+macro_rules! tell {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+
+/// A line on standard output, from a function that returns `anyhow::Result`.
+macro_rules! say {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($argument)*)?;
+    }};
+}
+
+pub(crate) use {say, tell};
+
 /// How diagnostics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {

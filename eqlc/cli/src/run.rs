@@ -16,20 +16,20 @@ use kestrel_ir::time::format_rfc3339;
 use kestrel_schema::Schema;
 use serde_json::{Value as Json, json};
 
-use crate::report::{MessageFormat, report};
+use crate::report::{MessageFormat, report, tell};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
 /// `eqlc run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
     /// The query; left out with `--rule`.
-    #[arg(required_unless_present = "rule", conflicts_with = "rule")]
+    #[arg(conflicts_with = "rule")]
     query: Option<String>,
     /// A rule file whose query is run.
     #[arg(long, value_name = "FILE")]
     rule: Option<PathBuf>,
     /// Files of events: NDJSON, a JSON array, `.zst` or `.gz` of either, or `.klog`.
-    #[arg(long, required = true, num_args = 1, value_name = "FILE")]
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     events: Vec<PathBuf>,
     /// What evaluates the predicates.
     #[arg(long, default_value = "interp", value_name = "interp|wasm|lua")]
@@ -41,6 +41,21 @@ pub struct RunArguments {
     dialect: DialectArgument,
     #[command(flatten)]
     schema: SchemaArgument,
+}
+
+impl RunArguments {
+    /// The files, and the query: what stands last behind `--events` is the query when there is no other.
+    fn files_and_query(&self) -> anyhow::Result<(&[PathBuf], &str)> {
+        match (&self.query, &self.rule, self.events.split_last()) {
+            (Some(query), _, _) => Ok((&self.events, query)),
+            (None, Some(_), _) => Ok((&self.events, "")),
+            (None, None, Some((query, files @ [_, ..]))) => {
+                let query = query.to_str().context("the query is not UTF-8")?;
+                Ok((files, query))
+            }
+            _ => bail!("expected a query, or `--rule FILE`; see `eqlc run --help`"),
+        }
+    }
 }
 
 /// How matches are printed.
@@ -58,19 +73,20 @@ pub enum Output {
 pub fn run(arguments: &RunArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
     let mut schema = arguments.schema.load()?;
     let mut documents = Vec::new();
-    for path in &arguments.events {
+    let (files, query) = arguments.files_and_query()?;
+    for path in files {
         read_documents(path, &mut documents)?;
     }
     if schema.dynamic() {
         define_from_data(&mut schema, &documents);
     }
-    let Some(ir) = compile(arguments, &schema, format)? else { return Ok(Outcome::Found) };
+    let Some(ir) = compile(arguments, query, &schema, format)? else { return Ok(Outcome::Found) };
     let result = evaluate(&ir, arguments.runtime, &schema, &documents)?;
     for (number, error) in result.invalid.iter().take(10) {
-        eprintln!("event {number} is left out: {error}");
+        tell!("event {number} is left out: {error}");
     }
     if result.invalid.len() > 10 {
-        eprintln!("{} more events are left out", result.invalid.len() - 10);
+        tell!("{} more events are left out", result.invalid.len() - 10);
     }
     print(arguments.output, &schema, &documents, &result)?;
     Ok(Outcome::Done)
@@ -83,7 +99,7 @@ pub fn read_documents(path: &Path, documents: &mut Vec<Vec<u8>>) -> anyhow::Resu
         documents.push(document.bytes.to_vec());
     }
     for warning in reader.warnings() {
-        eprintln!("{}: {warning}", path.display());
+        tell!("{}: {warning}", path.display());
     }
     Ok(())
 }
@@ -106,7 +122,12 @@ pub fn evaluate(ir: &Ir, kind: RuntimeKind, schema: &Schema, documents: &[Vec<u8
     Ok(result)
 }
 
-fn compile(arguments: &RunArguments, schema: &Schema, format: MessageFormat) -> anyhow::Result<Option<Ir>> {
+fn compile(
+    arguments: &RunArguments,
+    query: &str,
+    schema: &Schema,
+    format: MessageFormat,
+) -> anyhow::Result<Option<Ir>> {
     let asked = arguments.dialect.dialect();
     if let Some(path) = &arguments.rule {
         let name = path.display().to_string();
@@ -123,7 +144,7 @@ fn compile(arguments: &RunArguments, schema: &Schema, format: MessageFormat) -> 
             Loaded::Failed => Ok(None),
         };
     }
-    let text = arguments.query.as_deref().unwrap_or("");
+    let text = query;
     let (ir, diagnostics) = compile_query(text, schema, asked.unwrap_or(Dialect::Elastic));
     report(format, &SourceFile::new("query", text), &diagnostics);
     Ok(ir)
@@ -140,7 +161,9 @@ pub fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &Qu
             let key: Vec<Json> = key.iter().map(|part| part.to_json()).collect();
             match output {
                 Output::Json => writeln!(out, "{}", json!({ "key": key, "count": count }))?,
-                _ => writeln!(out, "{count:>10}  {}", printable(&key.iter().map(plain).collect::<Vec<_>>().join("  ")))?,
+                _ => {
+                    writeln!(out, "{count:>10}  {}", printable(&key.iter().map(plain).collect::<Vec<_>>().join("  ")))?
+                }
             }
         }
         out.flush()?;
@@ -177,7 +200,12 @@ pub fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &Qu
                         Some(event) => {
                             let times = found.count.map(|count| format!("  ({count} times)")).unwrap_or_default();
                             let text = summary(schema, &event.source);
-                            writeln!(out, "{:30} {:>10}  {text}{times}", event.timestamp, printable(&plain(&event.id)))?;
+                            writeln!(
+                                out,
+                                "{:30} {:>10}  {text}{times}",
+                                event.timestamp,
+                                printable(&plain(&event.id))
+                            )?;
                         }
                         None => writeln!(out, "{:30} {:>10}  (missing, as it must be)", "", "")?,
                     }
@@ -185,7 +213,7 @@ pub fn print(output: Output, schema: &Schema, documents: &[Vec<u8>], result: &Qu
             }
             drop(out);
             let matches = result.matches.len();
-            eprintln!("{matches} match{} in {} events", if matches == 1 { "" } else { "es" }, result.events);
+            tell!("{matches} match{} in {} events", if matches == 1 { "" } else { "es" }, result.events);
             return Ok(());
         }
     }
@@ -201,11 +229,13 @@ struct Shown {
 
 /// Text for a terminal: control characters, which an event may hold, are shown and not sent.
 fn printable(text: &str) -> String {
-    text.chars().flat_map(|character| {
-        let escaped = character.is_control().then(|| character.escape_default());
-        let plain = (!character.is_control()).then_some(character);
-        escaped.into_iter().flatten().chain(plain)
-    }).collect()
+    text.chars()
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let plain = (!character.is_control()).then_some(character);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
 }
 
 /// The event of a term: its id field, or its number in the input where it has none.
@@ -213,8 +243,8 @@ fn shown(schema: &Schema, documents: &[Vec<u8>], found: &QueryMatch, term: usize
     let number = (*found.documents.get(term)?)?;
     // A document nested too deep for a tree was an event all the same; it is shown as its text.
     let document = documents.get(number)?;
-    let source: Json = serde_json::from_slice(document)
-        .unwrap_or_else(|_| Json::from(String::from_utf8_lossy(document).into_owned()));
+    let source: Json =
+        serde_json::from_slice(document).unwrap_or_else(|_| Json::from(String::from_utf8_lossy(document).into_owned()));
     let id = schema.event().id.as_deref().and_then(|name| member(&source, name)).cloned();
     let timestamp = format_rfc3339(found.timestamps.get(term).copied().flatten()?);
     Some(Shown { id: id.unwrap_or_else(|| Json::from(number)), timestamp, source })

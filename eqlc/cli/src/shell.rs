@@ -107,7 +107,7 @@ pub fn shell(arguments: &ShellArguments, format: MessageFormat) -> anyhow::Resul
     }
     session.learn();
     if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        eprintln!("{} events; :help tells the commands", session.documents.len());
+        crate::report::tell!("{} events; :help tells the commands", session.documents.len());
         editor::run(&mut session)?;
         return Ok(Outcome::Done);
     }
@@ -154,7 +154,7 @@ impl Session {
         match taken {
             Err(error) if crate::is_broken_pipe(&error) => Err(error),
             Err(error) => {
-                eprintln!("{error:#}");
+                crate::report::tell!("{error:#}");
                 Ok(Next::Failed)
             }
             taken => taken,
@@ -197,19 +197,19 @@ impl Session {
                     })?;
                 }
                 let output = self.output.to_possible_value();
-                println!("output {}", output.as_ref().map_or("", |value| value.get_name()));
+                let _ = writeln!(std::io::stdout(), "output {}", output.as_ref().map_or("", |value| value.get_name()));
             }
             "runtime" => {
                 if !argument.is_empty() {
                     self.runtime = argument.parse()?;
                 }
-                println!("runtime {}", self.runtime);
+                let _ = writeln!(std::io::stdout(), "runtime {}", self.runtime);
             }
             "dialect" => {
                 if !argument.is_empty() {
                     self.dialect = argument.parse()?;
                 }
-                println!("dialect {}", self.dialect);
+                let _ = writeln!(std::io::stdout(), "dialect {}", self.dialect);
             }
             "schema" => {
                 if !argument.is_empty() {
@@ -220,7 +220,8 @@ impl Session {
                     self.learn();
                 }
                 let event = self.schema.event();
-                println!(
+                let _ = writeln!(
+                    std::io::stdout(),
                     "schema {}: {} fields; category `{}`, timestamp `{}`",
                     self.schema.name(),
                     self.schema.fields().count(),
@@ -256,7 +257,7 @@ impl Session {
             }
         }
         if found == 0 {
-            eprintln!("no field matches");
+            crate::report::tell!("no field matches");
             return Ok(Next::Failed);
         }
         Ok(Next::Done)
@@ -272,7 +273,7 @@ impl Session {
             return match file.loaded {
                 Loaded::Rule(rule) => {
                     let dialect = rule.dialect_or(None);
-                    println!("{}: {}", rule.id, rule.name);
+                    let _ = writeln!(std::io::stdout(), "{}: {}", rule.id, rule.name);
                     self.query(&rule.query, path, dialect)
                 }
                 Loaded::Skipped { reason } => anyhow::bail!("`{path}` holds no EQL rule: {reason}"),
@@ -282,7 +283,12 @@ impl Session {
         let before = self.documents.len();
         read_documents(Path::new(path), &mut self.documents)?;
         self.learn();
-        println!("{} events more, {} in all", self.documents.len() - before, self.documents.len());
+        let _ = writeln!(
+            std::io::stdout(),
+            "{} events more, {} in all",
+            self.documents.len() - before,
+            self.documents.len()
+        );
         Ok(Next::Done)
     }
 

@@ -11,7 +11,7 @@ use eqlc::rules::{Loaded, load_file};
 use eqlc::syntax::Dialect;
 use kestrel_ir::pattern::{has_wildcard, wildcard_matches};
 
-use crate::report::{MessageFormat, report};
+use crate::report::{MessageFormat, report, tell};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
 /// `eqlc show`.
@@ -84,8 +84,8 @@ pub fn fields(pattern: Option<&str>, schema: &SchemaArgument) -> anyhow::Result<
     }
     let nearest = pattern.map(|pattern| schema.nearest(pattern, 3)).unwrap_or_default();
     match nearest.is_empty() {
-        true => eprintln!("no field matches"),
-        false => eprintln!("no field matches; near to it are {}", nearest.join(", ")),
+        true => tell!("no field matches"),
+        false => tell!("no field matches; near to it are {}", nearest.join(", ")),
     }
     Ok(Outcome::Found)
 }

@@ -24,7 +24,7 @@ use kestrel_schema::Schema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::report::{MessageFormat, report};
+use crate::report::{MessageFormat, report, say, tell};
 use crate::run::{evaluate, read_documents};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
@@ -67,10 +67,6 @@ pub fn test(arguments: &TestArguments, format: MessageFormat) -> Result<Outcome>
     set.reported.iter().for_each(|(source, diagnostics)| report(format, source, diagnostics));
     let (mut passed, mut failed, mut untested) = (0, set.failed(), Vec::new());
     for rule in &set.rules {
-        if rule.tests.is_empty() {
-            untested.push(rule.id.as_str());
-            continue;
-        }
         let dialect = rule.dialect_or(arguments.dialect.dialect());
         let (ir, diagnostics) = compile_query(&rule.query, &schema, dialect);
         report(format, &rule.source, &diagnostics);
@@ -78,6 +74,10 @@ pub fn test(arguments: &TestArguments, format: MessageFormat) -> Result<Outcome>
             failed += 1;
             continue;
         };
+        if rule.tests.is_empty() {
+            untested.push(rule.id.as_str());
+            continue;
+        }
         for (path, case) in cases(rule)? {
             let documents = documents(&case, &path, &schema)?;
             let result = evaluate(&ir, arguments.runtime, &schema, &documents)?;
@@ -92,15 +92,18 @@ pub fn test(arguments: &TestArguments, format: MessageFormat) -> Result<Outcome>
             } else {
                 failed += 1;
                 let reason = invalid.unwrap_or_else(|| format!("expected {:?}, found {found:?}", case.expect));
-                eprintln!("{}: `{}` of rule `{}`: {reason}", path.display(), case.name, rule.id);
+                tell!("{}: `{}` of rule `{}`: {reason}", path.display(), case.name, rule.id);
             }
         }
     }
     for id in &untested {
-        eprintln!("rule `{id}` has no test");
+        tell!("rule `{id}` has no test");
     }
-    println!("{passed} passed, {failed} failed, {} without tests", untested.len());
-    Ok(if failed > 0 { Outcome::Found } else { Outcome::Done })
+    say!("{passed} passed, {failed} failed, {} without tests", untested.len());
+    if passed + failed == 0 {
+        tell!("there was nothing to test: a rule names its tests in `tests`");
+    }
+    Ok(if failed > 0 || passed == 0 { Outcome::Found } else { Outcome::Done })
 }
 
 fn cases(rule: &RuleSource) -> Result<Vec<(PathBuf, TestCase)>> {

@@ -22,7 +22,7 @@ const LARGEST_FILE: u64 = 16 << 20;
 /// Reads the files at and below the paths. A path that is a file is read whatever its ending.
 ///
 /// # Errors
-/// The first file or directory that cannot be read, is not UTF-8, or is larger than 16 MiB.
+/// The first file or directory that cannot be read, or is larger than 16 MiB.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, ReadError> {
     let mut found = Vec::new();
     for path in paths {
@@ -41,7 +41,9 @@ fn read_text(path: &Path) -> Result<String, ReadError> {
     if fs::metadata(path).map_err(failed)?.len() > LARGEST_FILE {
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB")));
     }
-    fs::read_to_string(path).map_err(failed)
+    // What is not UTF-8 is a mistake of that one rule: its bytes become characters that no rule has, and are reported.
+    let bytes = fs::read(path).map_err(failed)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Links to directories are not followed, so that a circle of them ends.
@@ -60,7 +62,8 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), ReadError> 
         let rule = !test && path.extension().is_some_and(|ending| ending == "eql" || ending == "toml");
         if kind.is_dir() && !hidden {
             collect(&path, found)?;
-        } else if !kind.is_dir() && rule && !hidden {
+        } else if rule && !hidden && path.is_file() {
+            // Pipes, devices and links to nowhere are no rules.
             found.push(path);
         }
     }

@@ -28,7 +28,10 @@ declare! { Error;
 impl From<LineageNotSupported> for Diagnostic {
     fn from(error: LineageNotSupported) -> Self {
         error
-            .start(format!("`{} of` needs the field `{}`, which the schema does not have", error.construct, error.missing))
+            .start(format!(
+                "`{} of` needs the field `{}`, which the schema does not have",
+                error.construct, error.missing
+            ))
             .primary(error.span, "nothing tells who descends from whom")
             .help("use the built-in schema, or a schema file that extends it")
     }

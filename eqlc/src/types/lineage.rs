@@ -20,7 +20,8 @@ impl Checker<'_> {
         if !self.dialect.includes(Dialect::Endpoint) || filter.condition.is_error() {
             return Typed::error(span);
         }
-        let is_keyword = |name: &&str| self.schema.lookup(name).is_some_and(|info| info.field_type == FieldType::Keyword);
+        let is_keyword =
+            |name: &&str| self.schema.lookup(name).is_some_and(|info| info.field_type == FieldType::Keyword);
         if let Some(missing) = LINEAGE_FIELDS.iter().find(|name| !is_keyword(name)) {
             self.report(LineageNotSupported { span, construct: relation.text(), missing });
             return Typed::error(span);

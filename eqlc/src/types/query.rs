@@ -10,7 +10,8 @@ use super::errors::{AliasTwice, KeyTypesDiffer};
 use super::limit_errors::{JoinNotSupported, PipeNeedsEnd, PipeNotSupported, RuleTooLarge};
 use super::names::Resolved;
 use super::tree::{
-    FieldOwner, FieldUse, Type, Typed, TypedFilter, TypedForm, TypedKey, TypedPipe, TypedQuery, TypedSequence, TypedTerm,
+    FieldOwner, FieldUse, Type, Typed, TypedFilter, TypedForm, TypedKey, TypedPipe, TypedQuery, TypedSequence,
+    TypedTerm,
 };
 use super::warnings::{NeverTrue, UnknownCategory};
 use super::{Alias, Checker};
@@ -196,9 +197,8 @@ impl Checker<'_> {
         let count = pipes.iter().position(|pipe| pipe.name.text == "count").unwrap_or(pipes.len());
         let dialect = self.dialect;
         // In the other dialects, and for unknown names, the parser has reported the pipe.
-        let classic = |pipe: &&Pipe| {
-            matches!(pipe.name.text.as_str(), "count" | "filter" | "sort" | "unique" | "unique_count")
-        };
+        let classic =
+            |pipe: &&Pipe| matches!(pipe.name.text.as_str(), "count" | "filter" | "sort" | "unique" | "unique_count");
         for pipe in pipes.iter().skip(count + 1).filter(classic).filter(|_| dialect == Dialect::Classic) {
             self.report(PipeNotSupported { span: pipe.name.span, name: pipe.name.text.clone() });
         }

@@ -6,8 +6,7 @@ use super::{FUNCTIONS, TextError, function_name, parse_span};
 use crate::layout::FieldId;
 use crate::model::{
     Arithmetic, Atom, AtomId, Comparison, Constant, Ir, LineageFields, Node, NodeId, Order, Predicate, PredicateId,
-    Relation, Rule, RuleKind,
-    Sequence, Step, StringMatch, Value, ValueId,
+    Relation, Rule, RuleKind, Sequence, Step, StringMatch, Value, ValueId,
 };
 use kestrel_schema::FieldType;
 
@@ -109,7 +108,9 @@ fn entry(line: &mut Line<'_>, ir: &mut Ir) -> Result<Option<OpenRule>, TextError
         }
         "lineage" => lineage(line, ir)?,
         "rule" => return rule(line, ir),
-        _ => return Err(line.error_before("expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`")),
+        _ => {
+            return Err(line.error_before("expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`"));
+        }
     }
     Ok(None)
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::{function_name, quote, span_text};
 use crate::layout::{FieldId, Layout};
 use crate::model::{
-    Arithmetic, Atom, Comparison, Constant, Ir, Key, LineageFields, Node, Order, Pipe, Rule, RuleKind, Step, StringMatch, Value,
+    Arithmetic, Atom, Comparison, Constant, Ir, Key, LineageFields, Node, Order, Pipe, Rule, RuleKind, Step,
+    StringMatch, Value,
 };
 
 /// The text form of an IR. [`parse`](super::parse) gives back an equal one.

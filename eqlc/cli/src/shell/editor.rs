@@ -56,7 +56,7 @@ pub(super) fn run(session: &mut Session) -> anyhow::Result<()> {
             .map_err(ReadlineError::from)
             .and_then(|()| editor.save_history(path))
     {
-        eprintln!("the history is not kept: cannot write `{}`: {error}", path.display());
+        crate::report::tell!("the history is not kept: cannot write `{}`: {error}", path.display());
     }
     Ok(())
 }
