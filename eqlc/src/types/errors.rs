@@ -67,8 +67,18 @@ impl From<UnknownField> for Diagnostic {
         };
         let others: Vec<String> = error.nearest.iter().map(|name| format!("`{name}`")).collect();
         diagnostic = diagnostic.help(format!("did you mean {}?", others.join(" or ")));
-        diagnostic.fix(error.span, best)
+        // A machine may only apply what is a slip of the finger, or the same words written otherwise.
+        if is_slip(&error.name, best) { diagnostic.fix(error.span, best) } else { diagnostic }
     }
+}
+
+/// Whether two names differ by at most two letters, or by separators and case alone.
+fn is_slip(written: &str, meant: &str) -> bool {
+    let letters =
+        |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let (written, meant) = (letters(written), letters(meant));
+    let allowed = if written.len() < 5 { 1 } else { 2 };
+    strsim::damerau_levenshtein(&written, &meant) <= allowed
 }
 
 impl From<UnknownFunction> for Diagnostic {
