@@ -109,7 +109,9 @@ fn entry(line: &mut Line<'_>, ir: &mut Ir) -> Result<Option<OpenRule>, TextError
         "lineage" => lineage(line, ir)?,
         "rule" => return rule(line, ir),
         _ => {
-            return Err(line.error_before("expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`"));
+            return Err(
+                line.error_before("expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`")
+            );
         }
     }
     Ok(None)
