@@ -52,7 +52,7 @@ pub fn alerts(pack: &NamedPack, recording: &Path, runtime: RuntimeKind) -> Resul
     let mut lines = Vec::new();
     let mut input = input::open(recording)?;
     while let Some(document) = input.next_document()? {
-        replay.document(&mut session, &document, &mut |alert| lines.push(alert.line.clone()));
+        replay.queue(&mut session, &document, &mut |alert| lines.push(alert.line.clone()));
     }
     session.finish(&mut |alert| lines.push(alert.line.clone()));
     if let Some(error) = session.runtime_error() {

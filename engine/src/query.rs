@@ -83,7 +83,9 @@ pub fn run<D: AsRef<[u8]>>(
             && decoder.decode(document.as_ref(), &mut event).is_ok()
         {
             event.ordinal = number as u64;
-            matcher.process(&event, &mut matches);
+            if matcher.queue(&event) {
+                matcher.flush(&mut matches);
+            }
         }
     }
     matcher.finish(&mut matches);

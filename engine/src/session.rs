@@ -156,6 +156,7 @@ pub struct Session {
     fields: EventFields,
     runtime: RuntimeKind,
     matches: Vec<Match>,
+    told: Vec<(usize, Match)>,
     events: u64,
     alerts: u64,
     disabled_matches: u64,
@@ -205,6 +206,7 @@ impl Session {
             fields,
             runtime: packs.options.runtime,
             matches: Vec::new(),
+            told: Vec::new(),
             events: 0,
             alerts: 0,
             disabled_matches: 0,
@@ -234,24 +236,52 @@ impl Session {
 
     /// Takes the next event and gives its alerts to `sink`. The event's ordinal must be greater than the last one's.
     pub fn process(&mut self, event: &Event, sink: &mut dyn FnMut(&Alert)) {
+        self.queue(event, sink);
+        self.flush(sink);
+    }
+
+    /// Takes the next event. Its alerts come with a later event's, at the latest with [`Session::flush`]: the same alerts
+    /// in the same order as from [`Session::process`], for less work where many events are at hand.
+    pub fn queue(&mut self, event: &Event, sink: &mut dyn FnMut(&Alert)) {
         self.events += 1;
-        for (number, pack) in self.packs.iter_mut().enumerate() {
-            pack.matcher.process(event, &mut self.matches);
-            if !self.matches.is_empty() {
-                let (told, silent) = pack.tell(number, &mut self.matches, sink);
-                self.alerts += told;
-                self.disabled_matches += silent;
-            }
+        let mut full = false;
+        for pack in &mut self.packs {
+            full |= pack.matcher.queue(event);
         }
+        if full {
+            self.flush(sink);
+        }
+    }
+
+    /// Gives the alerts of all events that were taken.
+    pub fn flush(&mut self, sink: &mut dyn FnMut(&Alert)) {
+        self.give(sink, Matcher::flush);
     }
 
     /// The end of the events: gives the alerts that waited for more time to pass.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Alert)) {
+        self.flush(sink);
+        self.give(sink, Matcher::finish);
+    }
+
+    /// Has every pack tell its matches and gives their alerts in the order of the events, then of the packs.
+    fn give(&mut self, sink: &mut dyn FnMut(&Alert), step: impl Fn(&mut Matcher, &mut Vec<Match>)) {
         for (number, pack) in self.packs.iter_mut().enumerate() {
-            pack.matcher.finish(&mut self.matches);
-            let (told, silent) = pack.tell(number, &mut self.matches, sink);
-            self.alerts += told;
-            self.disabled_matches += silent;
+            step(&mut pack.matcher, &mut self.matches);
+            self.told.extend(self.matches.drain(..).map(|found| (number, found)));
+        }
+        if self.packs.len() > 1 {
+            self.told.sort_by_key(|(_, found)| found.told);
+        }
+        for (number, found) in self.told.drain(..) {
+            let Some(pack) = self.packs.get(number) else { continue };
+            match pack.alert(number, &found) {
+                Some(alert) => {
+                    self.alerts += 1;
+                    sink(&alert);
+                }
+                None => self.disabled_matches += 1,
+            }
         }
     }
 
@@ -312,19 +342,10 @@ impl RunningPack {
         Ok(RunningPack { matcher, maker, enabled })
     }
 
-    /// Makes alerts of the matches; how many, and how many were of rules that are switched off.
-    fn tell(&self, pack: usize, matches: &mut Vec<Match>, sink: &mut dyn FnMut(&Alert)) -> (u64, u64) {
-        let (mut told, mut silent) = (0, 0);
-        for found in matches.drain(..) {
-            let rule = found.rule.index();
-            if self.enabled.get(rule) == Some(&false) {
-                silent += 1;
-                continue;
-            }
-            told += 1;
-            sink(&Alert { pack, rule, line: self.maker.line(&found) });
-        }
-        (told, silent)
+    /// The alert of a match; `None` when its rule is switched off.
+    fn alert(&self, pack: usize, found: &Match) -> Option<Alert> {
+        let rule = found.rule.index();
+        (self.enabled.get(rule) != Some(&false)).then(|| Alert { pack, rule, line: self.maker.line(found) })
     }
 }
 

@@ -5,7 +5,7 @@ mod fixture;
 use std::io::Cursor;
 
 use fixture::{event, named, pack};
-use kestrel_engine::input::{Input, InputOptions, Item};
+use kestrel_engine::input::{Document, Input, InputOptions, Item};
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{NamedPack, Replay, ReplayCounters, Session, SessionOptions, Verdict};
 use serde_json::Value as Json;
@@ -15,6 +15,24 @@ fn options() -> SessionOptions {
 }
 
 fn replay(packs: &[NamedPack], documents: &str) -> (Vec<(usize, String, Json)>, ReplayCounters, Session) {
+    let told = replay_by(packs, documents, Replay::document);
+    let queued = replay_by(packs, documents, Replay::queue);
+    assert_eq!((&queued.0, queued.1), (&told.0, told.1), "a batch tells what single events tell");
+    told
+}
+
+type Step = for<'r> fn(
+    &'r mut Replay,
+    &mut Session,
+    &Document<'_>,
+    &mut dyn FnMut(&kestrel_engine::session::Alert),
+) -> Verdict<'r>;
+
+fn replay_by(
+    packs: &[NamedPack],
+    documents: &str,
+    step: Step,
+) -> (Vec<(usize, String, Json)>, ReplayCounters, Session) {
     let mut session = Session::over_documents(packs, options()).expect("the packs run");
     let mut replay = Replay::new(&session);
     let reader = Cursor::new(documents.as_bytes().to_vec());
@@ -26,7 +44,7 @@ fn replay(packs: &[NamedPack], documents: &str) -> (Vec<(usize, String, Json)>, 
     };
     while let Some(item) = input.next_item().expect("it reads") {
         match item {
-            Item::Document(document) => match replay.document(&mut session, &document, &mut sink) {
+            Item::Document(document) => match step(&mut replay, &mut session, &document, &mut sink) {
                 Verdict::Event(event) => assert!(event.timestamp > 0),
                 Verdict::Invalid(error) => assert!(!error.to_string().is_empty()),
             },

@@ -8,6 +8,7 @@
 
 pub mod alert;
 pub mod atoms;
+pub mod batch;
 pub mod dispatch;
 pub mod evidence;
 pub mod key;

@@ -17,12 +17,13 @@ use kestrel_ir::model::{Ir, PredicateId, Rule, RuleIndex, RuleKind, Step};
 use thiserror::Error;
 
 use crate::atoms::{AtomCache, Atoms, AtomsError};
+use crate::batch::Batch;
 use crate::dispatch::Dispatch;
 use crate::evidence::{CurrentEvent, EventOrder, Evidence};
 use crate::key::JoinKey;
 use crate::lineage::{Lineage, Question};
 use crate::pipes::Stream;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, RuntimeError};
 use crate::sample::SampleMachine;
 use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
 use crate::timers::Timers;
@@ -60,6 +61,9 @@ pub struct Match {
     pub key: JoinKey,
     /// Where the last event stands.
     pub last: EventOrder,
+    /// The ordinal of the event at which the match was told: that of its last event, or of the one that showed that its
+    /// time was over; `u64::MAX` at the end of the events.
+    pub told: u64,
 }
 
 /// What a matcher did.
@@ -92,10 +96,10 @@ enum RuleState {
 pub struct Matcher {
     ir: Ir,
     atoms: Atoms,
-    cache: AtomCache,
     dispatch: Dispatch,
     builder: FrameBuilder,
     runtime: Box<dyn Runtime>,
+    batch: Batch,
     rules: Vec<RuleState>,
     streams: Vec<Stream>,
     rules_of: Vec<Vec<usize>>,
@@ -148,11 +152,11 @@ impl Matcher {
             }
         }
         Ok(Matcher {
-            cache: atoms.cache(),
             atoms,
             dispatch: Dispatch::new(ir),
             builder: FrameBuilder::new(&ir.layout, table),
             runtime,
+            batch: Batch::default(),
             rules,
             streams,
             rules_of,
@@ -172,54 +176,92 @@ impl Matcher {
 
     /// Takes the next event, appends the matches that it completes or whose time it ends.
     pub fn process(&mut self, event: &Event, out: &mut Vec<Match>) {
-        self.counters.events += 1;
-        if event.timestamp < self.now {
-            self.counters.late += 1;
-        }
-        self.now = self.now.max(event.timestamp);
-        self.fire(out);
+        self.queue(event);
+        self.flush(out);
+    }
+
+    /// Takes the next event, to be matched with others at the next [`Matcher::flush`], which gives the same matches as
+    /// if each had been processed alone. Tells whether it is time for that.
+    pub fn queue(&mut self, event: &Event) -> bool {
         let frame = self.builder.build(event);
         self.candidates.clear();
         self.dispatch.candidates(frame, &mut self.candidates);
-        if self.candidates.is_empty() && self.lineage.is_none() {
-            return;
+        let number = self.batch.push(frame, || self.atoms.cache());
+        if self.lineage.is_some() {
+            self.ask_lineage(number);
         }
-        self.cache.reset();
-        self.hits.clear();
+        self.batch.ask(&self.candidates);
+        self.batch.is_full()
+    }
+
+    /// Finds which lineage atoms hold for an event, in the order of the events: each is an answer about the past.
+    fn ask_lineage(&mut self, number: usize) {
+        let (Some(lineage), Some(item)) = (&mut self.lineage, self.batch.item(number)) else { return };
         let mut evaluator = Evaluator {
             runtime: self.runtime.as_mut(),
             atoms: &self.atoms,
             counters: &mut self.counters,
             error: &mut self.runtime_error,
         };
-        if let Some(lineage) = &mut self.lineage {
-            lineage.begin(&self.ir.layout, frame);
-            for number in 0..lineage.questions().len() {
-                let Question { predicate, atoms } = lineage.questions()[number].clone();
-                if let Ok(position) = self.candidates.binary_search(&predicate) {
-                    evaluator.evaluate(frame, &mut self.cache, &[predicate], &mut self.hits);
-                    if !self.hits.is_empty() {
-                        lineage.mark(number);
-                        self.hits.clear();
-                    }
-                    if self.rules_of[predicate.index()].is_empty() {
-                        self.candidates.remove(position);
-                    }
+        lineage.begin(&self.ir.layout, item.frame);
+        for number in 0..lineage.questions().len() {
+            let Question { predicate, atoms } = lineage.questions()[number].clone();
+            if let Ok(position) = self.candidates.binary_search(&predicate) {
+                self.hits.clear();
+                evaluator.evaluate(item.frame, item.cache, &[predicate], &mut self.hits);
+                if !self.hits.is_empty() {
+                    lineage.mark(number);
                 }
-                for (atom, relation) in atoms {
-                    if lineage.holds(number, relation) {
-                        self.cache.add_lineage(atom);
-                    }
+                if self.rules_of[predicate.index()].is_empty() {
+                    self.candidates.remove(position);
                 }
             }
-            lineage.end();
+            for (atom, relation) in atoms {
+                if lineage.holds(number, relation) {
+                    item.cache.add_lineage(atom);
+                }
+            }
         }
-        if self.candidates.is_empty() {
+        lineage.end();
+    }
+
+    /// Matches the events that are queued, appends the matches that they complete or whose time they end, in the order
+    /// of the events.
+    pub fn flush(&mut self, out: &mut Vec<Match>) {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut evaluator = Evaluator {
+            runtime: self.runtime.as_mut(),
+            atoms: &self.atoms,
+            counters: &mut self.counters,
+            error: &mut self.runtime_error,
+        };
+        evaluator.evaluate_batch(&mut batch);
+        for number in 0..batch.len() {
+            self.take(&batch, number, out);
+        }
+        batch.clear();
+        self.batch = batch;
+    }
+
+    /// What an event does to the rules, now that its predicates are known.
+    fn take(&mut self, batch: &Batch, number: usize, out: &mut Vec<Match>) {
+        let (Some(frame), Some(cache)) = (batch.frame(number), batch.cache(number)) else { return };
+        let timestamp = frame.timestamp();
+        self.counters.events += 1;
+        if timestamp < self.now {
+            self.counters.late += 1;
+        }
+        self.now = self.now.max(timestamp);
+        self.fire(frame.ordinal(), out);
+        let candidates = batch.candidates(number);
+        if candidates.is_empty() {
             return;
         }
-        evaluator.counters.dispatched += 1;
-        evaluator.counters.candidates += self.candidates.len() as u64;
-        evaluator.evaluate(frame, &mut self.cache, &self.candidates, &mut self.hits);
+        self.counters.dispatched += 1;
+        self.counters.candidates += candidates.len() as u64;
+        self.hits.clear();
+        let held = candidates.iter().zip(batch.held(number)).filter(|(_, held)| **held);
+        self.hits.extend(held.map(|(candidate, _)| *candidate));
         if self.hits.is_empty() {
             return;
         }
@@ -231,7 +273,7 @@ impl Matcher {
         }
         self.visited.sort_unstable();
         self.visited.dedup();
-        let mut current = CurrentEvent::new(frame, self.cache.lineage());
+        let mut current = CurrentEvent::new(frame, cache.lineage());
         for &index in &self.visited {
             let rule = &self.ir.rules[index];
             let steps = || rule.steps().map(|step: &Step| step.predicate);
@@ -253,8 +295,8 @@ impl Matcher {
                     machine.process(&mut current, &matched, &self.ir.layout, &mut self.completed);
                 }
             }
-            let interpreter = self.atoms.interpreter();
-            tell(index, interpreter, &mut self.completed, &mut self.streams, &mut self.counters, out);
+            let teller = Teller { rule: index, told: frame.ordinal(), interpreter: self.atoms.interpreter() };
+            teller.tell(&mut self.completed, &mut self.streams, &mut self.counters, out);
         }
         for hit in &self.hits {
             self.held[hit.index()] = false;
@@ -263,16 +305,17 @@ impl Matcher {
 
     /// The end of the events: decides what still waits for time to pass.
     pub fn finish(&mut self, out: &mut Vec<Match>) {
+        self.flush(out);
         self.now = i64::MAX;
-        self.fire(out);
+        self.fire(u64::MAX, out);
     }
 
-    fn fire(&mut self, out: &mut Vec<Match>) {
+    fn fire(&mut self, told: u64, out: &mut Vec<Match>) {
         while let Some(alarm) = self.timers.due(self.now) {
             if let Some(RuleState::Sequence(machine)) = self.rules.get_mut(alarm.rule) {
                 machine.alarm(&alarm.key, self.now, &mut self.timers, &mut self.completed);
-                let interpreter = self.atoms.interpreter();
-                tell(alarm.rule, interpreter, &mut self.completed, &mut self.streams, &mut self.counters, out);
+                let teller = Teller { rule: alarm.rule, told, interpreter: self.atoms.interpreter() };
+                teller.tell(&mut self.completed, &mut self.streams, &mut self.counters, out);
             }
         }
     }
@@ -345,29 +388,56 @@ impl Evaluator<'_> {
         hits: &mut Vec<PredicateId>,
     ) {
         let Err(error) = self.runtime.evaluate(frame, self.atoms, cache, candidates, hits) else { return };
-        self.counters.runtime_failures += 1;
-        self.error.get_or_insert_with(|| error.to_string());
+        self.note(&error);
         hits.clear();
         let context = Context { lineage: cache.lineage(), ..Context::default() };
         let interpreter = self.atoms.interpreter();
         hits.extend(candidates.iter().filter(|&&id| interpreter.predicate_with(id, frame, context)));
     }
+
+    /// Answers a batch; the interpreter decides the events that compiled code could not.
+    fn evaluate_batch(&mut self, batch: &mut Batch) {
+        if batch.pair_count() == 0 {
+            return;
+        }
+        self.runtime.evaluate_batch(self.atoms, batch);
+        for (number, error) in batch.take_failures() {
+            self.note(&error);
+            let Some(item) = batch.item(number) else { continue };
+            let context = Context { lineage: item.cache.lineage(), ..Context::default() };
+            for (candidate, held) in item.candidates.iter().zip(item.held) {
+                *held = self.atoms.interpreter().predicate_with(*candidate, item.frame, context);
+            }
+        }
+    }
+
+    fn note(&mut self, error: &RuntimeError) {
+        self.counters.runtime_failures += 1;
+        self.error.get_or_insert_with(|| error.to_string());
+    }
 }
 
-/// Turns what a rule's machine completed into matches, as far as its pipes let them through.
-fn tell(
-    index: usize,
-    interpreter: &Interpreter,
-    completed: &mut Vec<CompletedSequence>,
-    streams: &mut [Stream],
-    counters: &mut MatcherCounters,
-    out: &mut Vec<Match>,
-) {
-    for CompletedSequence { events, key, last } in completed.drain(..) {
-        let found = Match { rule: RuleIndex(index as u32), events, key, last };
-        if streams.get_mut(index).is_some_and(|stream| stream.passes(interpreter, &found)) {
-            counters.matches += 1;
-            out.push(found);
+/// Turns what a rule's machine completed into matches, as far as the rule's pipes let them through.
+struct Teller<'m> {
+    rule: usize,
+    told: u64,
+    interpreter: &'m Interpreter,
+}
+
+impl Teller<'_> {
+    fn tell(
+        &self,
+        completed: &mut Vec<CompletedSequence>,
+        streams: &mut [Stream],
+        counters: &mut MatcherCounters,
+        out: &mut Vec<Match>,
+    ) {
+        for CompletedSequence { events, key, last } in completed.drain(..) {
+            let found = Match { rule: RuleIndex(self.rule as u32), events, key, last, told: self.told };
+            if streams.get_mut(self.rule).is_some_and(|stream| stream.passes(self.interpreter, &found)) {
+                counters.matches += 1;
+                out.push(found);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What every runtime does: one event's frame and candidates in, the predicates that hold out.
+//! What every runtime does: events' frames and candidates in, the predicates that hold out.
 //!
 //! The [`Runtime`] trait, its error, and the runtime that needs no compiled code: [`Interpreting`], the reference. Wasm
 //! and Lua implement the trait in the engine, because this crate has no unsafe code. Dispatch, which picks the
@@ -10,6 +10,7 @@ use kestrel_ir::model::{Ir, PredicateId};
 use thiserror::Error;
 
 use crate::atoms::{AtomCache, Atoms};
+use crate::batch::{Batch, BatchItem};
 
 /// Evaluates predicates. One instance serves one thread.
 pub trait Runtime: Send {
@@ -33,6 +34,30 @@ pub trait Runtime: Send {
         candidates: &[PredicateId],
         hits: &mut Vec<PredicateId>,
     ) -> Result<(), RuntimeError>;
+
+    /// Answers all questions of a batch. An event that cannot be evaluated is told with [`Batch::fail`]; the others are
+    /// answered. A runtime that gains from entering its code once for many events does it in its own way; here they
+    /// are evaluated one after the other.
+    fn evaluate_batch(&mut self, atoms: &Atoms, batch: &mut Batch) {
+        let mut hits = std::mem::take(&mut batch.scratch);
+        for event in 0..batch.len() {
+            let Some(BatchItem { frame, cache, candidates, held }) = batch.item(event) else { continue };
+            hits.clear();
+            match self.evaluate(frame, atoms, cache, candidates, &mut hits) {
+                Ok(()) => mark(candidates, &hits, held),
+                Err(error) => batch.fail(event, error),
+            }
+        }
+        batch.scratch = hits;
+    }
+}
+
+/// Marks the candidates that are among `hits`, which are in the candidates' order.
+fn mark(candidates: &[PredicateId], hits: &[PredicateId], held: &mut [bool]) {
+    let mut hits = hits.iter().peekable();
+    for (candidate, held) in candidates.iter().zip(held) {
+        *held = hits.next_if(|hit| *hit == candidate).is_some();
+    }
 }
 
 /// Why a runtime could not be made or did not answer.

@@ -53,7 +53,7 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
     let take = |run: &mut Run<'_>, event: &Event| {
         if !run.broken() {
             run.record(event, || Json::Object(event_document(event, &table, &schema)).to_string().into_bytes());
-            run.with_session(|session, hand_on| session.process(event, hand_on));
+            run.with_session(|session, hand_on| session.queue(event, hand_on));
         }
     };
     let began = Instant::now();
@@ -62,6 +62,7 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
     let mut left = options.duration.unwrap_or(Duration::MAX);
     while !stopped(stop) && !run.broken() && !left.is_zero() {
         let polled = source.poll(GLANCE.min(left), &mut |event| take(&mut run, event));
+        run.with_session(|session, hand_on| session.flush(hand_on));
         run.flush_alerts();
         if let Err(error) = polled {
             status = Failure::failed(error).tell();
@@ -79,6 +80,7 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
     // for may come after the run.
     for _ in 0..LAST_BATCHES {
         let polled = source.poll(Duration::ZERO, &mut |event| take(&mut run, event));
+        run.with_session(|session, hand_on| session.flush(hand_on));
         if run.broken() || !matches!(polled, Ok(1..)) {
             break;
         }

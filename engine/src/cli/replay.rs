@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use kestrel_engine::input::{Document, Input, InputError, Item};
-use kestrel_engine::session::{NamedPack, Replay, Session, Verdict};
+use kestrel_engine::session::{Alert, NamedPack, Replay, Session, Verdict};
 use kestrel_engine::stats::LossLedger;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -94,10 +94,14 @@ impl<'o> Replaying<'o> {
         let Replaying { run, replay, trouble } = self;
         let mut alerts = false;
         let verdict = run.with_session(|session, hand_on| {
-            replay.document(session, document, &mut |alert| {
+            let mut hand_on = |alert: &Alert| {
                 alerts = true;
                 hand_on(alert);
-            })
+            };
+            match prompt {
+                true => replay.document(session, document, &mut hand_on),
+                false => replay.queue(session, document, &mut hand_on),
+            }
         });
         match verdict {
             Verdict::Event(event) => run.record(event, || document.bytes.to_vec()),
@@ -115,6 +119,7 @@ impl<'o> Replaying<'o> {
 
     fn finish(mut self, stop: &AtomicBool) -> u8 {
         let interrupted = stopped(stop);
+        self.run.with_session(|session, hand_on| session.flush(hand_on));
         if !interrupted {
             // Only the end of the events tells that what is still waited for does not come.
             self.run.with_session(|session, hand_on| session.finish(hand_on));

@@ -46,6 +46,26 @@ impl Replay {
         document: &Document<'_>,
         sink: &mut dyn FnMut(&Alert),
     ) -> Verdict<'_> {
+        self.take(session, document, sink, Session::process)
+    }
+
+    /// The same with [`Session::queue`]: the alerts may come with a later document's, or with [`Session::flush`].
+    pub fn queue(
+        &mut self,
+        session: &mut Session,
+        document: &Document<'_>,
+        sink: &mut dyn FnMut(&Alert),
+    ) -> Verdict<'_> {
+        self.take(session, document, sink, Session::queue)
+    }
+
+    fn take(
+        &mut self,
+        session: &mut Session,
+        document: &Document<'_>,
+        sink: &mut dyn FnMut(&Alert),
+        step: impl Fn(&mut Session, &Event, &mut dyn FnMut(&Alert)),
+    ) -> Verdict<'_> {
         if let Err(error) = self.decoder.decode(document.bytes, &mut self.event) {
             self.counters.invalid += 1;
             return Verdict::Invalid(error);
@@ -57,7 +77,7 @@ impl Replay {
         }
         self.event.ordinal = self.counters.events;
         self.counters.events += 1;
-        session.process(&self.event, sink);
+        step(session, &self.event, sink);
         Verdict::Event(&self.event)
     }
 

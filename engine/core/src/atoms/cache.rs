@@ -9,19 +9,20 @@ use kestrel_ir::layout::FieldId;
 use kestrel_ir::model::AtomId;
 
 /// The scratch of one thread: made once, [reset](AtomCache::reset) for every event, passed to every test.
-#[derive(Debug, Clone, Default)]
+///
+/// An answer is one byte, so that compiled code can look it up by itself ([`AtomCache::answers`]): it equals the
+/// generation for false, the generation + 1 for true, and anything else when the atom was not asked since the reset. A
+/// reset takes the next even generation and leaves the answers as they are.
+#[derive(Debug, Clone)]
 pub struct AtomCache {
-    words: Vec<Word>,
+    answers: Vec<u8>,
+    generation: u8,
     folded: FoldedText,
     lineage: Vec<AtomId>,
 }
 
-/// 64 atoms: which are known, and the answers of those.
-#[derive(Debug, Clone, Copy, Default)]
-struct Word {
-    known: u64,
-    value: u64,
-}
+/// The generation behind a forgotten past: no answer is 0.
+const FIRST_GENERATION: u8 = 2;
 
 /// The folded values of the fields that were asked for, one after another.
 #[derive(Debug, Clone, Default)]
@@ -36,11 +37,18 @@ struct FoldedText {
 
 const UNKNOWN: u32 = u32::MAX;
 
+impl Default for AtomCache {
+    fn default() -> AtomCache {
+        AtomCache::with_capacity(0, 0)
+    }
+}
+
 impl AtomCache {
     /// A cache that has room for so many atoms and fields. An empty one ([`Default`]) grows into its pack.
     pub fn with_capacity(atoms: usize, fields: usize) -> AtomCache {
         AtomCache {
-            words: vec![Word::default(); atoms.div_ceil(64)],
+            answers: vec![0; atoms],
+            generation: FIRST_GENERATION,
             folded: FoldedText { fields: vec![(UNKNOWN, 0); fields], ..FoldedText::default() },
             lineage: Vec::new(),
         }
@@ -48,7 +56,11 @@ impl AtomCache {
 
     /// Forgets all answers, keeps the memory. To be called before each event.
     pub fn reset(&mut self) {
-        self.words.fill(Word::default());
+        self.generation = self.generation.wrapping_add(2);
+        if self.generation == 0 {
+            self.answers.fill(0);
+            self.generation = FIRST_GENERATION;
+        }
         self.folded.reset();
         self.lineage.clear();
     }
@@ -67,26 +79,23 @@ impl AtomCache {
     /// The answer of an atom, if it was evaluated since the last reset.
     #[inline]
     pub fn known(&self, atom: AtomId) -> Option<bool> {
-        let word = self.words.get(atom.index() / 64)?;
-        let bit = 1u64 << (atom.0 % 64);
-        (word.known & bit != 0).then_some(word.value & bit != 0)
+        let answer = self.answers.get(atom.index())? ^ self.generation;
+        (answer <= 1).then_some(answer == 1)
     }
 
     /// Remembers the answer of an atom until the next reset. Dispatch uses it for what its automata have found.
     #[inline]
     pub fn remember(&mut self, atom: AtomId, answer: bool) {
-        let index = atom.index() / 64;
-        if index >= self.words.len() {
-            self.words.resize(index + 1, Word::default());
+        if atom.index() >= self.answers.len() {
+            self.answers.resize(atom.index() + 1, 0);
         }
-        let bit = 1u64 << (atom.0 % 64);
-        let word = &mut self.words[index];
-        word.known |= bit;
-        if answer {
-            word.value |= bit;
-        } else {
-            word.value &= !bit;
-        }
+        self.answers[atom.index()] = self.generation | u8::from(answer);
+    }
+
+    /// The answers, one byte for each atom, and the generation, which is even: a byte that equals it means false, one
+    /// more means true, any other that the atom is to be asked. For compiled code that looks before it asks.
+    pub fn answers(&self) -> (&[u8], u8) {
+        (&self.answers, self.generation)
     }
 
     /// Whether the folded form of any value of `field` fulfils `test`. Folds a field once between two resets.
@@ -140,5 +149,17 @@ mod tests {
         assert_eq!(cache.known(AtomId(70)), Some(false));
         cache.reset();
         assert_eq!((cache.known(AtomId(70)), cache.known(AtomId(3))), (None, None));
+    }
+
+    #[test]
+    fn no_answer_outlives_the_generations() {
+        let mut cache = AtomCache::with_capacity(2, 0);
+        for number in 0..1000 {
+            assert_eq!((cache.known(AtomId(0)), cache.known(AtomId(1))), (None, None), "after {number} resets");
+            cache.remember(AtomId(number % 2), number % 3 == 0);
+            let (answers, generation) = cache.answers();
+            assert_eq!(answers[number as usize % 2], generation + u8::from(number % 3 == 0));
+            cache.reset();
+        }
     }
 }

@@ -1,0 +1,172 @@
+//! Events that are evaluated together: their frames, what is asked of each, and the answers.
+//!
+//! In: frames and candidates, event by event. Out: for each (event, candidate) pair whether it holds, as a runtime says.
+//! A batch exists so that a runtime enters its compiled code once for many events; it changes no answer, because
+//! predicates know nothing of other events. What depends on the past, lineage, is told to the event's cache beforehand.
+//!
+//! ```text
+//! frames      | frame 0 | frame 1      | frame 2 |        one run of bytes, each frame 8-aligned
+//! events      | frame, pairs | frame, pairs | …           ranges into the others
+//! candidates  | p3 p9 | p1 | p3 p4 p9 |                   pairs, event by event
+//! held        | 0  1  | 0  | 1  0  0  |
+//! ```
+
+use std::ops::Range;
+
+use kestrel_ir::frame::Frame;
+use kestrel_ir::model::PredicateId;
+
+use crate::atoms::AtomCache;
+use crate::runtime::RuntimeError;
+
+/// The most events of a batch.
+pub const MAX_BATCH_EVENTS: usize = 64;
+/// A batch with so many bytes of frames takes no more events.
+const MAX_BATCH_BYTES: usize = 512 << 10;
+
+/// Events that are evaluated together. Keeps its memory when it is cleared.
+#[derive(Debug, Default)]
+pub struct Batch {
+    frames: Vec<u8>,
+    events: Vec<BatchEvent>,
+    candidates: Vec<PredicateId>,
+    held: Vec<bool>,
+    /// One for each event, kept from batch to batch.
+    caches: Vec<AtomCache>,
+    failures: Vec<(usize, RuntimeError)>,
+    pub(crate) scratch: Vec<PredicateId>,
+}
+
+/// Where an event's parts lie.
+#[derive(Debug, Clone)]
+struct BatchEvent {
+    frame: Range<usize>,
+    pairs: Range<usize>,
+}
+
+/// One event of a batch, to be evaluated.
+#[derive(Debug)]
+pub struct BatchItem<'b> {
+    /// The event.
+    pub frame: Frame<'b>,
+    /// What is known of it, and its scratch.
+    pub cache: &'b mut AtomCache,
+    /// What is asked.
+    pub candidates: &'b [PredicateId],
+    /// The answers, one for each candidate; false at first.
+    pub held: &'b mut [bool],
+}
+
+impl Batch {
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Whether it is time to evaluate.
+    pub fn is_full(&self) -> bool {
+        self.events.len() >= MAX_BATCH_EVENTS || self.frames.len() >= MAX_BATCH_BYTES
+    }
+
+    /// Forgets all events.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.events.clear();
+        self.candidates.clear();
+        self.held.clear();
+        self.failures.clear();
+    }
+
+    /// Adds an event that nothing is asked about yet, and gives its number. `fresh` makes a cache when there are too few.
+    pub fn push(&mut self, frame: Frame<'_>, fresh: impl FnOnce() -> AtomCache) -> usize {
+        let number = self.events.len();
+        match self.caches.get_mut(number) {
+            Some(cache) => cache.reset(),
+            None => self.caches.push(fresh()),
+        }
+        let start = self.frames.len().next_multiple_of(8);
+        self.frames.resize(start, 0);
+        self.frames.extend_from_slice(frame.bytes());
+        let pairs = self.candidates.len()..self.candidates.len();
+        self.events.push(BatchEvent { frame: start..self.frames.len(), pairs });
+        number
+    }
+
+    /// Asks about the event that was added last.
+    pub fn ask(&mut self, candidates: &[PredicateId]) {
+        let Some(event) = self.events.last_mut() else { return };
+        self.candidates.extend_from_slice(candidates);
+        self.held.resize(self.candidates.len(), false);
+        event.pairs.end = self.candidates.len();
+    }
+
+    /// The frame of an event; `None` for a number that is not in the batch.
+    pub fn frame(&self, event: usize) -> Option<Frame<'_>> {
+        self.events.get(event).and_then(|event| Frame::new(self.frames.get(event.frame.clone())?))
+    }
+
+    /// What is asked about an event.
+    pub fn candidates(&self, event: usize) -> &[PredicateId] {
+        self.events.get(event).and_then(|event| self.candidates.get(event.pairs.clone())).unwrap_or(&[])
+    }
+
+    /// The answers about an event, in the order of its candidates.
+    pub fn held(&self, event: usize) -> &[bool] {
+        self.events.get(event).and_then(|event| self.held.get(event.pairs.clone())).unwrap_or(&[])
+    }
+
+    /// All questions, event by event, with the number of their event.
+    pub fn pairs(&self) -> impl Iterator<Item = (usize, PredicateId)> {
+        let of_event = |(number, event): (usize, &BatchEvent)| {
+            let candidates = self.candidates.get(event.pairs.clone()).unwrap_or(&[]);
+            candidates.iter().map(move |candidate| (number, *candidate))
+        };
+        self.events.iter().enumerate().flat_map(of_event)
+    }
+
+    /// How many questions there are.
+    pub fn pair_count(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// All answers, in the order of [`Batch::pairs`].
+    pub fn answers_mut(&mut self) -> &mut [bool] {
+        &mut self.held
+    }
+
+    /// What is known of an event.
+    pub fn cache(&self, event: usize) -> Option<&AtomCache> {
+        self.caches.get(event)
+    }
+
+    /// The caches of all events, and behind them some that are not in use.
+    pub fn caches_mut(&mut self) -> &mut Vec<AtomCache> {
+        &mut self.caches
+    }
+
+    /// One event with all that belongs to it.
+    pub fn item(&mut self, event: usize) -> Option<BatchItem<'_>> {
+        let BatchEvent { frame, pairs } = self.events.get(event)?.clone();
+        Some(BatchItem {
+            frame: Frame::new(self.frames.get(frame)?)?,
+            cache: self.caches.get_mut(event)?,
+            candidates: self.candidates.get(pairs.clone())?,
+            held: self.held.get_mut(pairs)?,
+        })
+    }
+
+    /// Tells that an event could not be evaluated: its answers mean nothing.
+    pub fn fail(&mut self, event: usize, error: RuntimeError) {
+        self.failures.push((event, error));
+    }
+
+    /// What could not be evaluated and why, taken out.
+    pub fn take_failures(&mut self) -> Vec<(usize, RuntimeError)> {
+        std::mem::take(&mut self.failures)
+    }
+}
