@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 8] = *b"\x89KPKG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
 pub const PACK_MAJOR: u16 = 1;
 /// The minor version that this build writes. A higher one only adds sections, and keys of the manifest.
-pub const PACK_MINOR: u16 = 0;
+pub const PACK_MINOR: u16 = 1;
 /// Bytes before the section table.
 pub const HEADER_SIZE: usize = 48;
 /// The largest pack in bytes.
@@ -51,7 +51,7 @@ impl SectionId {
     pub const SOURCES: SectionId = SectionId(6);
     /// The rules' tests, postcard.
     pub const TESTS: SectionId = SectionId(7);
-    /// An Ed25519 signature over the content hash; reserved, outside the hash.
+    /// Ed25519 signatures over the content hash, outside the hash.
     pub const SIGNATURE: SectionId = SectionId(8);
 
     /// The section's name; `None` for one that this build does not know.
@@ -227,7 +227,12 @@ fn check_section(info: &SectionInfo, earlier: &[SectionInfo]) -> Result<(), Pack
         let (section, length, limit) = (info.id, info.length, info.id.limit());
         return Err(PackProblem::SectionTooLarge { section, length, limit }.into());
     }
-    if info.is_detached() && info.id < SectionId::SIGNATURE {
+    if info.id == SectionId::SIGNATURE {
+        // No hash covers its flags, so they have one value.
+        if info.flags != DETACHED {
+            return Err(PackProblem::SignatureFlags(info.flags).into());
+        }
+    } else if info.is_detached() && info.id.name().is_some() {
         return Err(PackProblem::Detached(info.id).into());
     }
     Ok(())
