@@ -221,7 +221,7 @@ fn damaged_key_files_never_panic_and_never_pass_for_another_key() {
     let mut random = generate::Random::new(5);
     for _ in 0..2000 {
         let mut bytes = private.clone().into_bytes();
-        let at = random.below(bytes.len() as u32 as _) as usize;
+        let at = random.below(bytes.len());
         bytes[at] = random.below(256) as u8;
         if let Ok(read) = PrivateKey::read(bytes.as_slice()) {
             assert_eq!(read.id(), key(7).id());
