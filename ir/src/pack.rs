@@ -117,7 +117,7 @@ impl PackBuilder {
         sections.sort_by_key(|(id, _)| *id);
         let parts: Vec<(SectionId, u32, &[u8])> =
             sections.iter().map(|(id, bytes)| (*id, 0, bytes.as_slice())).collect();
-        Pack::read_owned(container::write(&parts)?)
+        Pack::read_owned(container::write(PACK_MINOR, &parts)?)
     }
 }
 
@@ -174,6 +174,11 @@ impl Pack {
         &self.bytes
     }
 
+    /// The version of the format that the pack was written in, major and minor.
+    pub fn format_version(&self) -> (u16, u16) {
+        (PACK_MAJOR, container::minor(&self.bytes))
+    }
+
     /// SHA-256 over the versions and all sections, those outside the hash left out. Names the pack's content.
     pub fn content_hash(&self) -> [u8; 32] {
         self.content_hash
@@ -197,7 +202,7 @@ impl Pack {
         let mut parts: Vec<(SectionId, u32, &[u8])> =
             kept.map(|info| (info.id, info.flags, self.bytes.get(info.range()).unwrap_or_default())).collect();
         parts.push((id, DETACHED, content));
-        Pack::read_owned(container::write(&parts)?)
+        Pack::read_owned(container::write(container::minor(&self.bytes), &parts)?)
     }
 
     /// What people and engines want to know without reading the rules.

@@ -7,6 +7,7 @@ use kestrel_ir::pack::{
     SignatureError,
 };
 use kestrel_ir::text::parse;
+use sha2::Digest;
 
 mod generate;
 
@@ -64,6 +65,27 @@ fn signing_again_gives_the_same_bytes_in_any_order_of_keys() {
     assert_eq!(both.signatures().len(), 2);
     let more = both.with_detached_section(SectionId(4711), b"behind it").expect("a valid pack");
     assert_eq!(more.sign(&key(2)).expect("it can be signed").bytes(), more.bytes());
+}
+
+#[test]
+fn a_pack_of_another_minor_version_keeps_it_and_its_hash() {
+    for minor in [0, 1, 7] {
+        let mut bytes = pack().write();
+        bytes[10] = minor;
+        let mut digest = sha2::Sha256::new();
+        digest.update(&bytes[..12]);
+        for (index, info) in pack().sections().iter().enumerate() {
+            let entry = 48 + 24 * index;
+            digest.update(&bytes[entry..entry + 8]);
+            digest.update(&bytes[entry + 16..entry + 24]);
+            digest.update(&bytes[info.range()]);
+        }
+        bytes[16..48].copy_from_slice(&digest.finalize());
+        let pack = Pack::read(&bytes).expect("a valid pack");
+        let signed = pack.sign(&key(1)).expect("it can be signed");
+        assert_eq!((signed.format_version(), signed.content_hash()), ((1, minor.into()), pack.content_hash()));
+        assert!(signed.verify_signature(&[key(1).public()]).is_ok());
+    }
 }
 
 #[test]

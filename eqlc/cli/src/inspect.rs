@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use kestrel_ir::model::{Rule, RuleKind};
-use kestrel_ir::pack::{PACK_MAJOR, Pack, StateBudget};
+use kestrel_ir::pack::{Pack, StateBudget};
 use kestrel_ir::text::span_text;
 use kestrel_schema::event_kind_by_id;
 use serde_json::{Value as Json, json};
@@ -157,8 +157,8 @@ fn as_json(pack: &Pack) -> anyhow::Result<Json> {
 
 /// The format's version, as the file's head has it.
 fn version(pack: &Pack) -> String {
-    let minor = pack.bytes().get(10..12).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes);
-    format!("{PACK_MAJOR}.{minor}")
+    let (major, minor) = pack.format_version();
+    format!("{major}.{minor}")
 }
 
 /// The names of the event kinds that the rules can want; the number of one that this build does not know.

@@ -114,8 +114,9 @@ impl SectionInfo {
     }
 }
 
-/// The file of these sections: id, flags, content.
-pub(super) fn write(sections: &[(SectionId, u32, &[u8])]) -> Result<Vec<u8>, PackError> {
+/// The file of these sections: id, flags, content. The content hash covers the version, so a file that is written again
+/// keeps its own.
+pub(super) fn write(minor: u16, sections: &[(SectionId, u32, &[u8])]) -> Result<Vec<u8>, PackError> {
     let count = u32::try_from(sections.len()).unwrap_or(u32::MAX);
     check_count(count)?;
     let mut table: Vec<SectionInfo> = Vec::new();
@@ -133,7 +134,7 @@ pub(super) fn write(sections: &[(SectionId, u32, &[u8])]) -> Result<Vec<u8>, Pac
     let mut bytes = Vec::with_capacity(length as usize);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&PACK_MAJOR.to_le_bytes());
-    bytes.extend_from_slice(&PACK_MINOR.to_le_bytes());
+    bytes.extend_from_slice(&minor.to_le_bytes());
     bytes.extend_from_slice(&count.to_le_bytes());
     bytes.extend_from_slice(&[0; 32]);
     for info in &table {
@@ -200,6 +201,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<SectionInfo>, [u8; 32]), PackErr
         return Err(PackProblem::Hash.into());
     }
     Ok((table, hash))
+}
+
+/// The minor version that a file was written with.
+pub(super) fn minor(bytes: &[u8]) -> u16 {
+    array(bytes, 10).map_or(PACK_MINOR, u16::from_le_bytes)
 }
 
 fn parse_entry(entry: &[u8; ENTRY_SIZE]) -> SectionInfo {

@@ -37,6 +37,13 @@ pub struct Events {
     pub invalid: u64,
 }
 
+/// What an event's matcher would know.
+struct Asked {
+    frame: Evidence,
+    candidates: Box<[PredicateId]>,
+    lineage: Box<[AtomId]>,
+}
+
 /// What finds out about events what their matcher would know.
 struct Asker {
     dispatch: Dispatch,
@@ -73,7 +80,7 @@ impl Events {
         path: &Path,
         decoder: &Decoder,
         size: &mut usize,
-        ask: &mut dyn FnMut(&Event) -> (Evidence, Box<[PredicateId]>, Box<[AtomId]>),
+        ask: &mut dyn FnMut(&Event) -> Asked,
     ) -> anyhow::Result<bool> {
         let mut input = kestrel_engine::input::open(path)?;
         let name = path.display();
@@ -100,11 +107,11 @@ impl Events {
                 event.flags.insert(record.flags);
             }
             event.ordinal = self.frames.len() as u64;
-            let (frame, candidates, lineage) = ask(&event);
-            *size += frame.size();
-            self.frames.push(frame);
-            self.candidates.push(candidates);
-            self.lineage.push(lineage);
+            let asked = ask(&event);
+            *size += asked.frame.size();
+            self.frames.push(asked.frame);
+            self.candidates.push(asked.candidates);
+            self.lineage.push(asked.lineage);
             if *size > MAX_FRAMES {
                 tell!(
                     "measured with the first {} events: the frames of more do not fit into memory",
@@ -126,7 +133,7 @@ impl Events {
 
 impl Asker {
     /// What the matcher does before it has the candidates evaluated, with the interpreter for lineage.
-    fn ask(&mut self, ir: &Ir, frame: Frame<'_>) -> (Evidence, Box<[PredicateId]>, Box<[AtomId]>) {
+    fn ask(&mut self, ir: &Ir, frame: Frame<'_>) -> Asked {
         let (mut candidates, mut holding) = (Vec::new(), Vec::new());
         self.dispatch.candidates(frame, &mut candidates);
         if let Some(lineage) = &mut self.lineage {
@@ -147,6 +154,6 @@ impl Asker {
             }
             lineage.end();
         }
-        (Evidence::of(frame), candidates.into(), holding.into())
+        Asked { frame: Evidence::of(frame), candidates: candidates.into(), lineage: holding.into() }
     }
 }
