@@ -38,6 +38,10 @@ struct RunArguments {
     /// The packs to run, as `eqlc build` makes them.
     #[arg(long, value_name = "PACK", num_args = 1..)]
     pack: Vec<PathBuf>,
+    /// Runs only packs with a valid signature by this public key, as `eqlc keygen` makes it; may be given again, and one of
+    /// the keys is enough.
+    #[arg(long, value_name = "PUBKEYFILE")]
+    require_signature: Vec<PathBuf>,
     /// Runs over these files instead of live: NDJSON, a JSON array, `.zst` or `.gz` of either, or `.klog`; `-` is
     /// standard input.
     #[arg(long, value_name = "FILE", num_args = 1..)]

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! pack = ["/etc/kestrel/rules.kpkg"]
+//! require_signature = ["/etc/kestrel/release.pub"]
 //! alerts = "/var/log/kestrel/alerts.ndjson"
 //! record = "/var/log/kestrel/events.klog"
 //! runtime = "wasm"
@@ -35,6 +36,9 @@ pub struct Config {
     /// As `--pack`.
     #[serde(default)]
     pub pack: Vec<PathBuf>,
+    /// As `--require-signature`.
+    #[serde(default)]
+    pub require_signature: Vec<PathBuf>,
     /// As `--runtime`.
     pub runtime: Option<String>,
     /// As `--alerts`.
@@ -120,7 +124,8 @@ impl Config {
         let mut config =
             Config::parse(&text).map_err(|error| ConfigError::Wrong { name, message: error.to_string() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        config.pack.iter_mut().chain(&mut config.record).for_each(|path| *path = folder.join(&*path));
+        let paths = config.pack.iter_mut().chain(&mut config.require_signature).chain(&mut config.record);
+        paths.for_each(|path| *path = folder.join(&*path));
         config.alerts = config.alerts.map(|target| below(folder, &target));
         Ok(config)
     }

@@ -27,9 +27,11 @@ use crate::runtime::{PreparedRuntime, RuntimeKind, RuntimeParts};
 
 mod packs;
 mod replay;
+mod trust;
 
-pub use packs::NamedPack;
+pub use packs::{NamedPack, without_copies};
 pub use replay::{Replay, ReplayCounters, Verdict};
+pub use trust::{TrustError, TrustedKeys};
 
 /// How a session runs.
 #[derive(Debug, Clone, Copy)]

@@ -16,7 +16,7 @@ mod show;
 mod stages;
 
 pub use code::{lua_source, wasm_module};
-pub use pack::{BuildError, PackOptions, build_pack};
+pub use pack::{BuildError, PackOptions, PackTargets, build_pack};
 pub use rules::{BuiltRule, Compilation, CompileOptions, FailedRule, compile_rules};
 pub use show::{Stage, UnknownStage, show};
 pub use stages::{Lowered, Parsed, Typed, Verified};

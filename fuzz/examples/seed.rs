@@ -71,7 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let options = CompileOptions::default();
         let compilation = compile_rules(vec![rule], &options);
         if let Ok(pack) = build_pack(&compilation, &options.schema, PackOptions::default()) {
-            seeds.entry("pack").or_default().push(pack.write());
+            let packs = seeds.entry("pack").or_default();
+            packs.push(pack.write());
+            packs.extend(pack.sign(&kestrel_fuzz::binary::signing_key()).map(|signed| signed.write()));
         }
     }
     seeds.insert("record", records().iter().map(Record::encode).collect());

@@ -4,17 +4,43 @@
 //! again with the hashes made right, so that what lies behind them is reached.
 
 use kestrel_bpf::record::{Body, Record};
-use kestrel_ir::pack::{HEADER_SIZE, MAGIC, Pack};
+use kestrel_ir::pack::{DETACHED, HEADER_SIZE, MAGIC, Pack, PrivateKey, PublicKey, SectionId};
 use sha2::{Digest, Sha256};
 
-/// A pack is read or refused; one that is read gives its bytes back.
+/// A pack is read or refused; one that is read gives its bytes back, its signatures hold or do not, and signed it is the
+/// same pack.
 pub fn pack(data: &[u8]) {
     for bytes in [data.to_vec(), with_pack_hash(data)] {
         if let Ok(pack) = Pack::read(&bytes) {
             assert_eq!(pack.bytes(), bytes);
             assert!(pack.sections().iter().all(|section| pack.section(section.id).is_some()));
+            signatures(&pack);
         }
     }
+    let _ = PrivateKey::read(data);
+    let _ = PublicKey::read(data);
+}
+
+fn signatures(pack: &Pack) {
+    let key = signing_key();
+    let held = pack.verify_signature(&[key.public()]).is_ok();
+    assert!(!held || pack.signatures().iter().any(|signature| signature.key == key.id()));
+    let Ok(signed) = pack.sign(&key) else {
+        assert!(pack.signatures().len() >= 16 || pack.sections().len() >= 64, "only a limit is a reason");
+        return;
+    };
+    assert_eq!(signed.content_hash(), pack.content_hash());
+    assert!(signed.verify_signature(&[key.public()]).is_ok());
+    assert_eq!(signed.sign(&key).map(|again| again.write()), Ok(signed.write()));
+}
+
+/// The key that signs seeds and whatever the fuzzer finds; no secret.
+pub fn signing_key() -> PrivateKey {
+    let Ok(key) = PrivateKey::generate(|seed| {
+        seed.fill(7);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    key
 }
 
 /// The same container with the content hash that its table asks for, and with sections where they belong.
@@ -24,7 +50,7 @@ fn with_pack_hash(data: &[u8]) -> Vec<u8> {
         return bytes;
     }
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&[1, 0, 0, 0]);
+    bytes[8..12].copy_from_slice(&[1, 0, 1, 0]);
     let count = u32_at(&bytes, 12).unwrap_or(0).min(64) as usize;
     let mut digest = Sha256::new();
     digest.update(&bytes[..12]);
@@ -41,7 +67,10 @@ fn with_pack_hash(data: &[u8]) -> Vec<u8> {
         };
         bytes[at + 8..at + 16].copy_from_slice(&(offset as u64).to_le_bytes());
         bytes[at + 16..at + 24].copy_from_slice(&(length as u64).to_le_bytes());
-        if u32_at(&bytes, at + 4).unwrap_or(0) & 1 == 0 {
+        if u32_at(&bytes, at) == Some(SectionId::SIGNATURE.0) {
+            bytes[at + 4..at + 8].copy_from_slice(&DETACHED.to_le_bytes());
+        }
+        if u32_at(&bytes, at + 4).unwrap_or(0) & DETACHED == 0 {
             digest.update(&bytes[at..at + 8]);
             digest.update(&bytes[at + 16..at + 24]);
             digest.update(&bytes[offset..offset + length]);

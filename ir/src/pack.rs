@@ -13,8 +13,8 @@
 //!
 //! Reading checks the container, then the hash, then each section, then the IR with
 //! [`verify`], then that the parts agree with each other. It trusts nothing, allocates no more than
-//! a fixed multiple of the file, and never panics. Whom a pack comes from is not its business: a signature is a section of
-//! its own, outside the hash, that whoever loads packs may ask for.
+//! a fixed multiple of the file, and never panics. Whom a pack comes from is told by its signatures, which lie in a section
+//! outside the hash and which whoever loads packs may ask for ([`Pack::verify_signature`]).
 
 use std::ops::Range;
 
@@ -26,16 +26,22 @@ use kestrel_schema::Schema;
 mod check;
 mod container;
 mod error;
+mod hooks;
+pub mod key;
 mod manifest;
+pub mod signature;
 
 pub use container::{
     DETACHED, HEADER_SIZE, MAGIC, MAX_PACK_SIZE, MAX_SECTIONS, PACK_MAJOR, PACK_MINOR, SectionId, SectionInfo,
 };
 pub use error::{PackError, PackProblem};
+pub use hooks::required_hooks;
+pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use manifest::{
     ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, RuleInfo, StateBudget,
     TacticInfo, TechniqueInfo, ThreatInfo, state_budget,
 };
+pub use signature::{PackSignature, SignatureError};
 
 /// A pack that was read or built: everything in it is checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,13 +56,14 @@ pub struct Pack {
     filters: FilterMaps,
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
+    signatures: Vec<PackSignature>,
 }
 
 /// The parts of a pack to be built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackBuilder {
     /// What people and engines want to know without reading the rules. [`PackBuilder::build`] fills in what follows from
-    /// the IR and the filter maps: required fields and kinds, and the state budget.
+    /// the IR and the filter maps: required fields, kinds and hooks, and the state budget.
     pub manifest: Manifest,
     /// The rules.
     pub ir: Ir,
@@ -90,6 +97,7 @@ impl PackBuilder {
     pub fn build(mut self) -> Result<Pack, PackError> {
         self.manifest.required_fields = guards::required_fields(&self.ir);
         self.manifest.required_kinds = self.filters.kinds.clone();
+        self.manifest.required_hooks = required_hooks(&self.ir, &self.manifest.rules);
         self.manifest.state_budget = state_budget(&self.ir);
         self.sources.sort_by(|left, right| left.path.cmp(&right.path));
         self.tests.sort_by(|left, right| left.path.cmp(&right.path));
@@ -109,7 +117,7 @@ impl PackBuilder {
         sections.sort_by_key(|(id, _)| *id);
         let parts: Vec<(SectionId, u32, &[u8])> =
             sections.iter().map(|(id, bytes)| (*id, 0, bytes.as_slice())).collect();
-        Pack::read_owned(container::write(&parts)?)
+        Pack::read_owned(container::write(PACK_MINOR, &parts)?)
     }
 }
 
@@ -137,8 +145,21 @@ impl Pack {
         if let Some(range) = &predicates {
             container::text(SectionId::PREDICATES, bytes.get(range.clone()).unwrap_or_default())?;
         }
+        let signatures = signature::read(&bytes, &sections)?;
         verify(&ir).map_err(PackProblem::Ir)?;
-        let pack = Pack { manifest, ir, filters, sources, tests, module, predicates, content_hash, sections, bytes };
+        let pack = Pack {
+            manifest,
+            ir,
+            filters,
+            sources,
+            tests,
+            module,
+            predicates,
+            signatures,
+            content_hash,
+            sections,
+            bytes,
+        };
         check::check(&pack)?;
         Ok(pack)
     }
@@ -151,6 +172,11 @@ impl Pack {
     /// The bytes of the `.kpkg` file, borrowed.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The version of the format that the pack was written in, major and minor.
+    pub fn format_version(&self) -> (u16, u16) {
+        (PACK_MAJOR, container::minor(&self.bytes))
     }
 
     /// SHA-256 over the versions and all sections, those outside the hash left out. Names the pack's content.
@@ -176,7 +202,7 @@ impl Pack {
         let mut parts: Vec<(SectionId, u32, &[u8])> =
             kept.map(|info| (info.id, info.flags, self.bytes.get(info.range()).unwrap_or_default())).collect();
         parts.push((id, DETACHED, content));
-        Pack::read_owned(container::write(&parts)?)
+        Pack::read_owned(container::write(container::minor(&self.bytes), &parts)?)
     }
 
     /// What people and engines want to know without reading the rules.

@@ -113,7 +113,7 @@ fn function_name(function: Function) -> &'static str {
 }
 
 /// A span in the largest unit that divides it.
-fn span_text(nanoseconds: i64) -> String {
+pub fn span_text(nanoseconds: i64) -> String {
     let (unit, size) =
         SPAN_UNITS.into_iter().find(|(_, size)| nanoseconds != 0 && nanoseconds % size == 0).unwrap_or(("ns", 1));
     format!("{}{unit}", nanoseconds / size)

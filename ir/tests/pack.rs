@@ -113,6 +113,35 @@ fn rehash(bytes: &mut [u8]) {
     bytes[16..48].copy_from_slice(&hash);
 }
 
+/// The pack with another manifest than the one that follows from its rules, and the right hash.
+fn with_manifest(change: &dyn Fn(&mut Manifest)) -> Vec<u8> {
+    let pack = builder().build().expect("a valid pack");
+    let mut manifest = pack.manifest().clone();
+    change(&mut manifest);
+    let manifest = serde_json::to_vec(&manifest).expect("JSON");
+    let content = |id: SectionId| match id {
+        SectionId::MANIFEST => manifest.clone(),
+        id => pack.section(id).expect("it is there").to_vec(),
+    };
+    let sections: Vec<(SectionId, Vec<u8>)> = pack.sections().iter().map(|info| (info.id, content(info.id))).collect();
+    let mut bytes = pack.bytes()[..16].to_vec();
+    bytes.resize(HEADER_SIZE, 0);
+    let mut offset = HEADER_SIZE + 24 * sections.len();
+    for (id, content) in &sections {
+        bytes.extend_from_slice(&id.0.to_le_bytes());
+        bytes.extend_from_slice(&0_u32.to_le_bytes());
+        bytes.extend_from_slice(&(offset as u64).to_le_bytes());
+        bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
+        offset = (offset + content.len()).next_multiple_of(8);
+    }
+    for (_, content) in &sections {
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes.extend_from_slice(content);
+    }
+    rehash(&mut bytes);
+    bytes
+}
+
 /// The place of a section's table entry.
 fn entry(bytes: &[u8], id: SectionId) -> usize {
     let count = u32::from_le_bytes(bytes[12..16].try_into().expect("4 bytes")) as usize;
@@ -206,8 +235,8 @@ fn each_damage_has_its_own_error() {
     let ir = entry(&good, SectionId::IR);
 
     assert_eq!(changed(&|bytes| bytes[0] = b'x'), PackProblem::Magic);
-    assert_eq!(changed(&|bytes| set(bytes, 8, 2, 2)), PackProblem::Version { major: 2, minor: 0 });
-    assert_eq!(changed(&|bytes| set(bytes, 8, 0, 2)), PackProblem::Version { major: 0, minor: 0 });
+    assert_eq!(changed(&|bytes| set(bytes, 8, 2, 2)), PackProblem::Version { major: 2, minor: 1 });
+    assert_eq!(changed(&|bytes| set(bytes, 8, 0, 2)), PackProblem::Version { major: 0, minor: 1 });
     assert_eq!(changed(&|bytes| set(bytes, 12, 65, 4)), PackProblem::TooManySections { count: 65, limit: 64 });
     assert_eq!(changed(&|bytes| bytes[16] ^= 1), PackProblem::Hash);
     assert_eq!(changed(&|bytes| set(bytes, ir, 1, 4)), PackProblem::SectionTwice(SectionId::MANIFEST));
@@ -260,13 +289,48 @@ fn each_damage_has_its_own_error() {
 }
 
 #[test]
+fn the_hooks_are_those_of_the_kinds_that_a_block_can_want() {
+    let hooks = |actions: &[(&str, Option<u32>)]| {
+        let mut builder = builder();
+        let action = |(action, state): &(&str, Option<u32>)| ActionInfo {
+            action: (*action).to_owned(),
+            state: *state,
+            ..ActionInfo::default()
+        };
+        builder.manifest.rules[1].actions = actions.iter().map(action).collect();
+        builder.build().expect("a valid pack").manifest().required_hooks.clone()
+    };
+    // The rules want any event of a process, of which the end, a new session and memory files cannot be refused.
+    let process = [
+        "lsm/bpf",
+        "lsm/bprm_check_security",
+        "lsm/file_mprotect",
+        "lsm/kernel_load_data",
+        "lsm/kernel_read_file",
+        "lsm/mmap_file",
+        "lsm/ptrace_access_check",
+        "lsm/ptrace_traceme",
+        "lsm/task_alloc",
+        "lsm/task_fix_setgid",
+        "lsm/task_fix_setuid",
+        "lsm/task_kill",
+    ];
+    let found = hooks(&[("block", Some(0))]);
+    assert_eq!(found, process);
+    assert_eq!(hooks(&[("block", None), ("alert", None)]), found);
+    let none: [String; 0] = [];
+    assert_eq!(hooks(&[("block", Some(9))]), none, "there is no such step");
+    assert_eq!(hooks(&[("kill_process", Some(0)), ("quarantine_file", None), ("alert", None)]), none);
+}
+
+#[test]
 fn versions_say_what_to_do() {
     let mut bytes = bytes();
     bytes[8] = 9;
     let message = Pack::read(&bytes).expect_err("another version").to_string();
     assert_eq!(
         message,
-        "the pack has format version 9.0 and this build reads 1.x: use a newer engine, or build the rules with an older compiler"
+        "the pack has format version 9.1 and this build reads 1.x: use a newer engine, or build the rules with an older compiler"
     );
     bytes[8] = 1;
     bytes[10] = 7;
@@ -277,16 +341,19 @@ fn versions_say_what_to_do() {
 #[test]
 fn sections_outside_the_hash_keep_it_and_unknown_ones_are_skipped() {
     let pack = Pack::read(&bytes()).expect("a valid pack");
-    let signed = pack.with_detached_section(SectionId::SIGNATURE, b"signature").expect("a valid pack");
-    assert_eq!(signed.content_hash(), pack.content_hash());
-    assert_eq!(signed.section(SectionId::SIGNATURE), Some(&b"signature"[..]));
-    let signed_again = signed.with_detached_section(SectionId::SIGNATURE, b"other").expect("a valid pack");
-    assert_eq!(signed_again.section(SectionId::SIGNATURE), Some(&b"other"[..]));
-    let unknown = signed.with_detached_section(SectionId(4711), b"from the future").expect("a valid pack");
-    let read = Pack::read(&unknown.write()).expect("unknown sections are skipped");
+    let unknown = pack.with_detached_section(SectionId(4711), b"from the future").expect("a valid pack");
+    assert_eq!(unknown.content_hash(), pack.content_hash());
+    assert_eq!(unknown.section(SectionId(4711)), Some(&b"from the future"[..]));
+    let again = unknown.with_detached_section(SectionId(4711), b"other").expect("a valid pack");
+    assert_eq!(again.section(SectionId(4711)), Some(&b"other"[..]));
+    let read = Pack::read(&again.write()).expect("unknown sections are skipped");
     assert_eq!(read.ir(), pack.ir());
-    assert_eq!(read.sections().len(), pack.sections().len() + 2);
-    assert!(pack.with_detached_section(SectionId::IR, b"").is_err());
+    assert_eq!(read.sections().len(), pack.sections().len() + 1);
+    // Whatever this build knows is inside the hash, the signatures alone are not.
+    for id in (1..=u32::from(u8::MAX)).map(SectionId).filter(|id| id.name().is_some() && *id != SectionId::SIGNATURE) {
+        let problem = pack.with_detached_section(id, b"").expect_err("it is inside the hash");
+        assert_eq!(problem.problem(), &PackProblem::Detached(id));
+    }
 }
 
 #[test]
@@ -309,6 +376,21 @@ fn parts_that_contradict_each_other_are_refused() {
         let name = |parts: &mut PackBuilder| parts.tests[0].path = path.to_owned();
         refused(&name, &format!("{path:?} is no path inside a pack"));
     }
+    let rewritten = |change: &dyn Fn(&mut Manifest), expected: &str| {
+        let problem = problem(&with_manifest(change));
+        assert_eq!(problem, PackProblem::Inconsistent(expected.to_owned()));
+    };
+    rewritten(&|manifest| manifest.state_budget.steps = 2, "the state budget is not that of the rules");
+    rewritten(
+        &|manifest| manifest.required_fields.truncate(2),
+        "the required fields are not those that the rules read",
+    );
+    let order = "the required hooks are too many, not sorted, or one is there twice";
+    let hooks = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    rewritten(&|manifest| manifest.required_hooks = hooks(&["lsm/b", "lsm/a"]), order);
+    rewritten(&|manifest| manifest.required_hooks = hooks(&["lsm/a", "lsm/a"]), order);
+    rewritten(&|manifest| manifest.required_hooks = (100..165).map(|number| format!("lsm/{number}")).collect(), order);
+    rewritten(&|manifest| manifest.required_hooks = hooks(&["\x1b[2J"]), "\"\\u{1b}[2J\" is no name of a hook");
     let mut builder = builder();
     builder.ir.predicates.clear();
     let message = builder.build().expect_err("an IR that is not valid").to_string();

@@ -27,6 +27,7 @@ pub(super) enum EventSource {
 #[derive(Debug)]
 pub(super) struct RunOptions {
     pub(super) packs: Vec<PathBuf>,
+    pub(super) required_signatures: Vec<PathBuf>,
     pub(super) source: EventSource,
     pub(super) alerts: AlertTarget,
     pub(super) record: Option<PathBuf>,
@@ -130,6 +131,8 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     if packs.is_empty() {
         return Err(anyhow!("there is no pack to run; name one with `--pack`, see `--help`"));
     }
+    let keys = arguments.require_signature;
+    let required_signatures = if keys.is_empty() { config.require_signature } else { keys };
     let source = match (arguments.stdin, arguments.replay) {
         (true, _) => EventSource::Stdin,
         (false, files) if files.is_empty() => EventSource::Live,
@@ -145,6 +148,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     live.agent_id = config.live.agent_id.unwrap_or_default();
     let options = RunOptions {
         packs,
+        required_signatures,
         source,
         alerts,
         record: arguments.record.or(config.record),
@@ -176,7 +180,7 @@ impl RunOptions {
         };
         for (output, option) in [(alerts, "--alerts"), (self.record.as_ref(), "--record")] {
             let Some(output) = output else { continue };
-            if inputs.iter().chain(&self.packs).any(|input| same_file(input, output)) {
+            if inputs.iter().chain(&self.packs).chain(&self.required_signatures).any(|input| same_file(input, output)) {
                 return Err(anyhow!("`{option} {}` would write over a file that is read", output.display()));
             }
         }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
-use kestrel_engine::session::{Alert, NamedPack, Session};
+use kestrel_engine::session::{Alert, NamedPack, Session, TrustedKeys, without_copies};
 use kestrel_engine::sinks::{AlertSink, AlertTarget, Existing, SinkError};
 use kestrel_engine::stats::{RunStats, counted};
 use kestrel_ir::event::Event;
@@ -27,8 +27,12 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs what the options say.
 pub(super) fn run(options: &RunOptions) -> Result<u8, Failure> {
+    let trusted = TrustedKeys::open(&options.required_signatures).map_err(Failure::usage)?;
     let packs = options.packs.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>();
     let packs = packs.map_err(Failure::usage)?;
+    packs.iter().try_for_each(|pack| trusted.check(pack)).map_err(Failure::usage)?;
+    let (packs, copies) = without_copies(packs);
+    copies.iter().for_each(|copy| say(&format!("warning: {copy}")));
     let stop = stop_flag().map_err(Failure::failed)?;
     match &options.source {
         EventSource::Live => live::run(options, &packs, &stop),

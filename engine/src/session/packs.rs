@@ -55,6 +55,20 @@ impl NamedPack {
     }
 }
 
+/// The packs without those whose content is that of an earlier one, and a sentence for each that is left out. Run twice, a
+/// pack would give every alert twice. A signature is no content: a pack and its signed copy are the same.
+pub fn without_copies(packs: Vec<NamedPack>) -> (Vec<NamedPack>, Vec<String>) {
+    let mut kept: Vec<NamedPack> = Vec::new();
+    let mut told = Vec::new();
+    for pack in packs {
+        match kept.iter().find(|first| first.pack.content_hash() == pack.pack.content_hash()) {
+            Some(first) => told.push(format!("pack {} is the same as {}: it runs once", pack.name, first.name)),
+            None => kept.push(pack),
+        }
+    }
+    (kept, told)
+}
+
 /// The event fields of all packs, which must be the same: events are read once for all of them.
 pub(super) fn agreed_event_fields(packs: &[NamedPack]) -> Result<EventFields, SessionError> {
     let first = packs.first().ok_or(SessionError::NoPack)?;

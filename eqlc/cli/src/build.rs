@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use eqlc::compile::{Compilation, CompileOptions, PackOptions, build_pack, compile_rules};
+use eqlc::compile::{Compilation, CompileOptions, PackOptions, PackTargets, build_pack, compile_rules};
 use eqlc::diagnostics::Severity;
 use eqlc::rules::{RuleSet, files, load_all};
 use kestrel_ir::pack::PackFile;
 
+use crate::pack_file::{hash_text, read_private_key, write_whole};
 use crate::report::{MessageFormat, count, report, say, tell};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
@@ -27,10 +28,40 @@ pub struct BuildArguments {
     /// The pack's name, which its manifest carries.
     #[arg(long, default_value = "rules")]
     name: String,
+    /// Which parts go into the pack, of `wasm`, `lua` and `bpf`, separated by commas; all unless said otherwise. `interp` and
+    /// `native` need the rules alone, which are always there.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "wasm,lua,bpf")]
+    target: Vec<Target>,
+    /// Signs the pack with this private key; may be given again for more signatures.
+    #[arg(long, value_name = "KEY")]
+    sign: Vec<PathBuf>,
     #[command(flatten)]
     dialect: DialectArgument,
     #[command(flatten)]
     schema: SchemaArgument,
+}
+
+/// What `--target` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// `module.wasm`.
+    Wasm,
+    /// `predicates.lua`.
+    Lua,
+    /// The kernel's filter maps.
+    Bpf,
+    /// The rules alone, for the interpreter.
+    Interp,
+    /// The rules alone, of which native code is made when a pack is loaded.
+    Native,
+}
+
+fn targets(asked: &[Target]) -> PackTargets {
+    if asked.is_empty() {
+        return PackTargets::default();
+    }
+    let has = |target| asked.contains(&target);
+    PackTargets { wasm: has(Target::Wasm), lua: has(Target::Lua), bpf: has(Target::Bpf) }
 }
 
 /// `eqlc check`.
@@ -72,7 +103,10 @@ fn compile(
     format: MessageFormat,
 ) -> anyhow::Result<Checked> {
     let options = CompileOptions { schema: schema.load()?, dialect: dialect.dialect() };
-    let mut set = load_all(files::read(paths)?);
+    let mut sources = files::read(paths)?;
+    // The order of the paths on the command line, and where they are looked at from, is no part of the rules.
+    sources.sort_by_cached_key(|(path, _)| place_of(path));
+    let mut set = load_all(sources);
     let compilation = compile_rules(std::mem::take(&mut set.rules), &options);
     let (mut failed, mut warnings) = (Vec::new(), 0);
     let around = set.reported.iter().map(|(source, diagnostics)| (&**source, &diagnostics[..]));
@@ -86,9 +120,20 @@ fn compile(
     Ok(Checked { set, compilation, options, failed, warnings })
 }
 
+/// A file's place on the disk, by whatever path it was found: the same for all paths to the same folder.
+fn place_of(path: &str) -> PathBuf {
+    let path = Path::new(path);
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
 /// Builds the pack.
 pub fn build(arguments: &BuildArguments, format: MessageFormat) -> anyhow::Result<Outcome> {
-    let checked = compile(&arguments.paths, &arguments.dialect, &arguments.schema, format)?;
+    let keys = arguments.sign.iter().map(|path| read_private_key(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut checked = compile(&arguments.paths, &arguments.dialect, &arguments.schema, format)?;
     let (built, skipped, failed) = (checked.compilation.built.len(), checked.set.skipped.len(), checked.failed.len());
     if failed > 0 {
         tell!("{} that failed:", plural(failed, "rule"));
@@ -104,15 +149,24 @@ pub fn build(arguments: &BuildArguments, format: MessageFormat) -> anyhow::Resul
         return Ok(Outcome::Found);
     }
     let disabled = checked.compilation.disabled.len();
-    let pack = build_pack(&checked.compilation, &checked.options.schema, pack_options(arguments, &checked)?)
-        .context("cannot build the pack")?;
+    let options = pack_options(arguments, &checked)?;
+    for rule in &mut checked.compilation.built {
+        rule.source.path = place_of(&rule.source.path).display().to_string();
+    }
+    let mut pack =
+        build_pack(&checked.compilation, &checked.options.schema, options).context("cannot build the pack")?;
+    let mut signed = String::new();
+    for key in &keys {
+        pack = pack.sign(key).context("cannot sign the pack")?;
+        signed.push_str(&format!(", signed by key {}", key.id()));
+    }
     let bytes = pack.bytes();
     write_whole(&arguments.output, bytes).with_context(|| format!("cannot write `{}`", arguments.output.display()))?;
-    let hash: String = pack.content_hash().iter().map(|byte| format!("{byte:02x}")).collect();
     say!(
-        "built {built}, skipped {skipped} (not EQL), failed {failed}, {}{} bytes, sha256 {hash}",
+        "built {built}, skipped {skipped} (not EQL), failed {failed}, {}{} bytes, sha256 {}{signed}",
         switched_off(disabled),
-        bytes.len()
+        bytes.len(),
+        hash_text(&pack),
     );
     Ok(Outcome::Done)
 }
@@ -143,23 +197,12 @@ fn pack_options(arguments: &BuildArguments, checked: &Checked) -> anyhow::Result
             }
         }
     }
-    Ok(PackOptions { name: arguments.name.clone(), tests, ..PackOptions::default() })
-}
-
-/// Writes beside the file and renames: whoever reads the pack finds the old one or the new one, whole. What is no plain
-/// file, such as `/dev/stdout`, is written as it is.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if path.exists() && !path.is_file() {
-        return std::fs::write(path, bytes);
-    }
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    written
+    Ok(PackOptions {
+        name: arguments.name.clone(),
+        tests,
+        targets: targets(&arguments.target),
+        ..PackOptions::default()
+    })
 }
 
 fn switched_off(disabled: usize) -> String {
@@ -181,6 +224,6 @@ pub fn check(arguments: &CheckArguments, format: MessageFormat) -> anyhow::Resul
     Ok(if failed > 0 || denied { Outcome::Found } else { Outcome::Done })
 }
 
-fn plural(count: usize, word: &str) -> String {
+pub fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }

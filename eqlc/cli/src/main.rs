@@ -3,15 +3,21 @@
 //! Results go to standard output, diagnostics to standard error. Exit status: 0 done; 1 the rules have errors, a test
 //! failed or a check found something; 2 usage, or a file that cannot be read or written.
 
+mod bench;
 mod build;
+mod diff;
 mod explain;
 mod format;
 mod inspect;
+mod keygen;
+mod pack_file;
 mod report;
 mod run;
 mod shell;
 mod show;
+mod sign;
 mod test;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,8 +69,18 @@ enum Command {
         #[command(flatten)]
         schema: SchemaArgument,
     },
-    /// Prints what a pack holds.
+    /// Prints what a pack holds, or takes it out.
     Inspect(inspect::InspectArguments),
+    /// Tells what changed from one pack to another.
+    Diff(diff::DiffArguments),
+    /// Measures what each rule of a pack costs, and each runtime.
+    Bench(bench::BenchArguments),
+    /// Makes a key that signs packs.
+    Keygen(keygen::KeygenArguments),
+    /// Signs a pack.
+    Sign(sign::SignArguments),
+    /// Checks a pack, and who signed it.
+    Verify(verify::VerifyArguments),
 }
 
 /// `--schema`.
@@ -143,6 +159,11 @@ fn main() -> ExitCode {
         Command::ExplainError { code } => show::explain_error(&code),
         Command::Fields { pattern, schema } => show::fields(pattern.as_deref(), &schema),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Diff(arguments) => diff::diff(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Keygen(arguments) => keygen::keygen(&arguments),
+        Command::Sign(arguments) => sign::sign(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

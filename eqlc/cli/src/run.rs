@@ -228,7 +228,7 @@ struct Shown {
 }
 
 /// Text for a terminal: control characters, which an event may hold, are shown and not sent.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             let escaped = character.is_control().then(|| character.escape_default());

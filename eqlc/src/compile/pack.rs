@@ -23,6 +23,27 @@ pub struct PackOptions {
     pub compiler_build: Option<String>,
     /// The rules' tests, with paths below the folder of the rules.
     pub tests: Vec<PackFile>,
+    /// Which parts go in.
+    pub targets: PackTargets,
+}
+
+/// The parts of a pack that can be left out. The rules themselves never can: the interpreter runs them, and native code is
+/// made of them when a pack is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackTargets {
+    /// `module.wasm`.
+    pub wasm: bool,
+    /// `predicates.lua`.
+    pub lua: bool,
+    /// The filter maps. Without them the kernel drops nothing.
+    pub bpf: bool,
+}
+
+impl Default for PackTargets {
+    /// All.
+    fn default() -> Self {
+        PackTargets { wasm: true, lua: true, bpf: true }
+    }
 }
 
 /// Why rules that compile make no pack.
@@ -72,9 +93,10 @@ pub fn build_pack(compilation: &Compilation, schema: &Schema, options: PackOptio
 
 fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Result<Pack, Reason> {
     let ir = compilation.verified.ir().clone();
-    let module = kestrel_backend_wasm::compile(&ir)?;
-    let predicates = kestrel_backend_lua::compile(&ir)?;
-    let filters = kestrel_backend_bpf::compile(&ir, kestrel_schema::event_kinds()).maps;
+    let targets = options.targets;
+    let module = targets.wasm.then(|| kestrel_backend_wasm::compile(&ir)).transpose()?;
+    let predicates = targets.lua.then(|| kestrel_backend_lua::compile(&ir)).transpose()?;
+    let filters = targets.bpf.then(|| kestrel_backend_bpf::compile(&ir, kestrel_schema::event_kinds()).maps);
     let paths = pack_paths(&compilation.built);
     let rules = compilation.built.iter().zip(&paths).map(|(rule, path)| rule_info(rule, path)).collect();
     let dialects: BTreeSet<&str> = compilation.built.iter().map(|rule| rule.dialect.name()).collect();
@@ -99,9 +121,9 @@ fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Re
         .map(|(rule, path)| PackFile { path: path.clone(), text: rule.source.source.text().to_owned() })
         .collect();
     let mut builder = PackBuilder::new(manifest, ir);
-    builder.module = Some(module);
-    builder.predicates = Some(predicates);
-    builder.filters = filters;
+    builder.module = module;
+    builder.predicates = predicates;
+    builder.filters = filters.unwrap_or_default();
     builder.sources = sources;
     builder.tests = options.tests;
     Ok(builder.build()?)

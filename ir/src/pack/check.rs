@@ -2,12 +2,14 @@
 
 use super::Pack;
 use super::error::{PackError, PackProblem};
-use super::manifest::PackFile;
+use super::manifest::{PackFile, state_budget};
 use crate::guards;
 use kestrel_schema::Schema;
 
 /// The longest path of a file in a pack, in bytes.
 const MAX_PATH: usize = 1024;
+/// The most hooks that a pack can ask for.
+const MAX_HOOKS: usize = 64;
 /// How many fields are named when schemas differ.
 const NAMED_FIELDS: usize = 5;
 
@@ -27,6 +29,17 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
     }
     if manifest.required_kinds != pack.filters.kinds {
         return inconsistent("the required event kinds are not those of the filter maps");
+    }
+    if manifest.state_budget != state_budget(&pack.ir) {
+        return inconsistent("the state budget is not that of the rules");
+    }
+    // Which hooks an action needs may change with the builds, and is not asked again.
+    let hooks = &manifest.required_hooks;
+    if hooks.len() > MAX_HOOKS || !hooks.is_sorted_by(|left, right| left < right) {
+        return inconsistent("the required hooks are too many, not sorted, or one is there twice");
+    }
+    if let Some(hook) = hooks.iter().find(|hook| !is_hook(hook)) {
+        return inconsistent(&format!("{:?} is no name of a hook", shortened(hook)));
     }
     let filters = &pack.filters;
     let ascending = |kinds: &[u16]| kinds.is_sorted_by(|left, right| left < right);
@@ -99,6 +112,13 @@ fn is_plain_path(path: &str) -> bool {
     path.len() <= MAX_PATH
         && !path.chars().any(is_odd)
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+/// Whether a text is `mechanism/function`, of plain letters.
+fn is_hook(text: &str) -> bool {
+    let plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    text.len() <= 64 && text.split_once('/').is_some_and(|(mechanism, function)| plain(mechanism) && plain(function))
 }
 
 fn shortened(text: &str) -> String {

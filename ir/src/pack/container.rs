@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 8] = *b"\x89KPKG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
 pub const PACK_MAJOR: u16 = 1;
 /// The minor version that this build writes. A higher one only adds sections, and keys of the manifest.
-pub const PACK_MINOR: u16 = 0;
+pub const PACK_MINOR: u16 = 1;
 /// Bytes before the section table.
 pub const HEADER_SIZE: usize = 48;
 /// The largest pack in bytes.
@@ -51,7 +51,7 @@ impl SectionId {
     pub const SOURCES: SectionId = SectionId(6);
     /// The rules' tests, postcard.
     pub const TESTS: SectionId = SectionId(7);
-    /// An Ed25519 signature over the content hash; reserved, outside the hash.
+    /// Ed25519 signatures over the content hash, outside the hash.
     pub const SIGNATURE: SectionId = SectionId(8);
 
     /// The section's name; `None` for one that this build does not know.
@@ -114,8 +114,9 @@ impl SectionInfo {
     }
 }
 
-/// The file of these sections: id, flags, content.
-pub(super) fn write(sections: &[(SectionId, u32, &[u8])]) -> Result<Vec<u8>, PackError> {
+/// The file of these sections: id, flags, content. The content hash covers the version, so a file that is written again
+/// keeps its own.
+pub(super) fn write(minor: u16, sections: &[(SectionId, u32, &[u8])]) -> Result<Vec<u8>, PackError> {
     let count = u32::try_from(sections.len()).unwrap_or(u32::MAX);
     check_count(count)?;
     let mut table: Vec<SectionInfo> = Vec::new();
@@ -133,7 +134,7 @@ pub(super) fn write(sections: &[(SectionId, u32, &[u8])]) -> Result<Vec<u8>, Pac
     let mut bytes = Vec::with_capacity(length as usize);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&PACK_MAJOR.to_le_bytes());
-    bytes.extend_from_slice(&PACK_MINOR.to_le_bytes());
+    bytes.extend_from_slice(&minor.to_le_bytes());
     bytes.extend_from_slice(&count.to_le_bytes());
     bytes.extend_from_slice(&[0; 32]);
     for info in &table {
@@ -202,6 +203,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<SectionInfo>, [u8; 32]), PackErr
     Ok((table, hash))
 }
 
+/// The minor version that a file was written with.
+pub(super) fn minor(bytes: &[u8]) -> u16 {
+    array(bytes, 10).map_or(PACK_MINOR, u16::from_le_bytes)
+}
+
 fn parse_entry(entry: &[u8; ENTRY_SIZE]) -> SectionInfo {
     let word = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
     let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
@@ -227,7 +233,12 @@ fn check_section(info: &SectionInfo, earlier: &[SectionInfo]) -> Result<(), Pack
         let (section, length, limit) = (info.id, info.length, info.id.limit());
         return Err(PackProblem::SectionTooLarge { section, length, limit }.into());
     }
-    if info.is_detached() && info.id < SectionId::SIGNATURE {
+    if info.id == SectionId::SIGNATURE {
+        // No hash covers its flags, so they have one value.
+        if info.flags != DETACHED {
+            return Err(PackProblem::SignatureFlags(info.flags).into());
+        }
+    } else if info.is_detached() && info.id.name().is_some() {
         return Err(PackProblem::Detached(info.id).into());
     }
     Ok(())

@@ -82,6 +82,9 @@ pub enum PackProblem {
     /// A section of the content is marked as outside the hash.
     #[error("section {0} is marked as outside the content hash")]
     Detached(SectionId),
+    /// The section of signatures has other flags than the one that it must have.
+    #[error("the signatures' section has the flags {0:#x}; it must be outside the content hash, and nothing else")]
+    SignatureFlags(u32),
     /// The content is not what its hash says.
     #[error("the pack is damaged: its content does not have the hash that its header gives")]
     Hash,
@@ -115,6 +118,9 @@ pub enum PackProblem {
         /// What went wrong.
         message: String,
     },
+    /// The section of signatures is malformed, or full.
+    #[error("the pack's signatures: {0}")]
+    Signature(String),
     /// The verifier refuses the IR.
     #[error("the pack's rules are not valid: {0}")]
     Ir(VerifyError),

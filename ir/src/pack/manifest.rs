@@ -31,6 +31,9 @@ pub struct Manifest {
     /// The names of the fields that the rules read, sorted.
     #[serde(default)]
     pub required_fields: Vec<String>,
+    /// What the kernel must let an engine hook so that the rules' actions can be carried out, sorted: `lsm/file_open`.
+    #[serde(default)]
+    pub required_hooks: Vec<String>,
     /// What hand-written predicates ask of the host, sorted.
     #[serde(default)]
     pub capabilities: Vec<String>,
