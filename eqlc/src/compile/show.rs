@@ -86,7 +86,10 @@ pub fn show(stage: Stage, text: &str, schema: &Schema, dialect: Dialect) -> (Opt
         return (Some(tree), diagnostics);
     }
     let Some(typed) = typed else { return (None, diagnostics) };
-    let shown = Lowered::new(schema, [(QUERY_ID, &typed)]).verify().and_then(|verified| show_ir(stage, verified.ir()));
+    let shown = Lowered::new(schema, [(QUERY_ID, &typed)])
+        .optimise()
+        .verify()
+        .and_then(|verified| show_ir(stage, verified.ir()));
     match shown {
         Ok(text) => (Some(text), diagnostics),
         Err(refused) => {

@@ -1,0 +1,188 @@
+//! Passes: an IR made smaller, one idea each, that answers every event as before.
+//!
+//! In: an [`Ir`] that would pass the verifier. Out: one that passes it too, with the same rules in the same order, whose
+//! predicates, joins, pipes and searches answer as before; dead code alone renumbers fields, and keeps their order. An
+//! IR whose references lead nowhere or in a circle, and one that a pass would push over a limit of the verifier, comes
+//! back as it is. Nothing here reads an event, recurses with the depth of the IR, or works more than in proportion to its size (times
+//! [`MAX_ROUNDS`]).
+//!
+//! ```text
+//! ┌─ folding ─ lists ─ factoring ─ dead code ─┐ ordering ─ sharing ─ dead code
+//! └────────── until nothing changes ──────────┘
+//! ```
+//!
+//! Why in this order. Folding goes first, since it flattens and dedups, and the others look at the operands of one node
+//! at a time. Lists come before factoring: `a == "x" and b or a == "y" and b` has nothing for a list until `b` is
+//! factored out, but `(a == "x" or a == "y") and b or …` is compared faster when its list is one atom. What factoring
+//! makes may be folded and listed again, so the four repeat; each round that changes something takes leaves away, which
+//! is why the end comes. Dead code ends the round, so that nothing is worked on that nobody asks for. Ordering comes
+//! once, behind them: it takes nothing away, and factoring would undo it. Sharing joins what ordering made equal, and
+//! the last dead code numbers everything from the rules down, so that a second run finds nothing to change.
+
+use std::fmt;
+
+use crate::model::{Ir, Node};
+
+mod connect;
+mod dead;
+mod factoring;
+mod folding;
+mod lists;
+mod ordering;
+mod rewrite;
+mod tables;
+
+/// How often the passes that make work for each other are run; real rules need three rounds.
+pub const MAX_ROUNDS: usize = 12;
+
+/// One pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// Constants, double negations, single and double operands, nested connectives, contradictions.
+    Folding,
+    /// Tests of one field under one `or` become one list.
+    Lists,
+    /// `(a and b) or (a and c)` becomes `a and (b or c)`.
+    Factoring,
+    /// Cheap operands before dear ones.
+    Ordering,
+    /// Equal entries become one.
+    Sharing,
+    /// What no rule reaches goes, fields too.
+    DeadCode,
+}
+
+impl Pass {
+    /// All of them, in the order of their first run.
+    pub const ALL: [Pass; 6] =
+        [Pass::Folding, Pass::Lists, Pass::Factoring, Pass::DeadCode, Pass::Ordering, Pass::Sharing];
+
+    /// The name that commands print.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pass::Folding => "folding",
+            Pass::Lists => "lists",
+            Pass::Factoring => "factoring",
+            Pass::Ordering => "ordering",
+            Pass::Sharing => "sharing",
+            Pass::DeadCode => "dead code",
+        }
+    }
+
+    /// Runs this pass alone. `keep` names the top-level fields that stay in the layout though no rule reads them.
+    pub fn run(self, ir: &Ir, keep: &[&str]) -> Ir {
+        let made = match self {
+            Pass::Folding => rewrite::every_entry(ir, &mut folding::Folding),
+            Pass::Lists => rewrite::every_entry(ir, &mut lists::Lists::default()),
+            Pass::Factoring => rewrite::every_entry(ir, &mut factoring::Factoring::default()),
+            Pass::Ordering => rewrite::every_entry(ir, &mut ordering::Ordering::default()),
+            Pass::Sharing => rewrite::every_entry(ir, &mut rewrite::Same),
+            Pass::DeadCode => dead::without_dead_code(ir, keep),
+        };
+        made.unwrap_or_else(|| ir.clone())
+    }
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// How many entries an IR has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Fields of the layout, children included.
+    pub fields: usize,
+    /// Tests.
+    pub atoms: usize,
+    /// Values.
+    pub values: usize,
+    /// Nodes of the boolean DAG.
+    pub nodes: usize,
+    /// Operands of all nodes together.
+    pub operands: usize,
+    /// Predicates.
+    pub predicates: usize,
+}
+
+impl Sizes {
+    /// The sizes of an IR.
+    pub fn of(ir: &Ir) -> Sizes {
+        let operands = |node: &Node| match node {
+            Node::Constant(_) | Node::Atom(_) => 0,
+            Node::Not(_) => 1,
+            Node::And(operands) | Node::Or(operands) => operands.len(),
+        };
+        Sizes {
+            fields: ir.layout.len(),
+            atoms: ir.atoms.len(),
+            values: ir.values.len(),
+            nodes: ir.nodes.len(),
+            operands: ir.nodes.iter().map(operands).sum(),
+            predicates: ir.predicates.len(),
+        }
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sizes { fields, atoms, values, nodes, operands, predicates } = self;
+        write!(
+            formatter,
+            "{fields} fields, {atoms} atoms, {values} values, {nodes} nodes with {operands} operands, \
+             {predicates} predicates"
+        )
+    }
+}
+
+/// Runs all passes in their order. `keep` names the top-level fields that stay in the layout though no rule reads them.
+///
+/// ```
+/// use kestrel_ir::passes::optimise;
+/// use kestrel_ir::text::{parse, print};
+///
+/// let ir = parse(
+///     "field f0 process.name : keyword\n\
+///      atom a0 = f0 exact [\"bash\"]\n\
+///      atom a1 = f0 exact [\"sh\"]\n\
+///      node n0 = a0\n\
+///      node n1 = a1\n\
+///      node n2 = or n0 n1\n\
+///      predicate p0 = any where n2\n\
+///      rule \"shell\" = event p0\n",
+/// )?;
+/// assert!(print(&optimise(&ir, &[])).contains("atom a0 = f0 exact [\"bash\", \"sh\"]"));
+/// # Ok::<(), kestrel_ir::text::TextError>(())
+/// ```
+pub fn optimise(ir: &Ir, keep: &[&str]) -> Ir {
+    optimise_watched(ir, keep, |_, _, _| {})
+}
+
+/// The same, and tells of each pass that changed something: the pass, the IR before it and the IR behind it.
+pub fn optimise_watched(ir: &Ir, keep: &[&str], mut watch: impl FnMut(Pass, &Ir, &Ir)) -> Ir {
+    let mut current = ir.clone();
+    let mut run = |current: &mut Ir, pass: Pass| {
+        let made = pass.run(current, keep);
+        let changed = made != *current;
+        if changed {
+            watch(pass, current, &made);
+            *current = made;
+        }
+        changed
+    };
+    for _ in 0..MAX_ROUNDS {
+        let mut changed = false;
+        for pass in [Pass::Folding, Pass::Lists, Pass::Factoring] {
+            changed |= run(&mut current, pass);
+        }
+        run(&mut current, Pass::DeadCode);
+        if !changed {
+            break;
+        }
+    }
+    for pass in [Pass::Ordering, Pass::Sharing, Pass::DeadCode] {
+        run(&mut current, pass);
+    }
+    current
+}
