@@ -45,10 +45,11 @@ fn check(file: &str, run: impl Fn(&Ir) -> Ir) {
     }
 }
 
-/// What the predicates of an IR say, without what is left over and its numbers.
+/// What the rules of an IR say (without rules, its predicates), without what is left over and its numbers.
 fn settled(ir: &Ir) -> String {
     let mut ir = ir.clone();
-    for predicate in 0..ir.predicates.len() as u32 {
+    let predicates = if ir.rules.is_empty() { ir.predicates.len() as u32 } else { 0 };
+    for predicate in 0..predicates {
         let kind = RuleKind::Event { predicate: PredicateId(predicate) };
         ir.rules.push(Rule { id: format!("of p{predicate}"), kind, pipes: Vec::new() });
     }
@@ -325,8 +326,8 @@ fn what_leads_nowhere_or_in_a_circle_comes_back_as_it_is() {
         assert_eq!(optimise(&ir, &[]), ir, "{text}");
     }
     let mut chain = Ir { nodes: vec![Node::Constant(true)], ..Ir::default() };
-    chain.nodes.extend((0..300_000).map(|index| Node::And(vec![NodeId(index), NodeId(index)])));
-    chain.nodes.extend((300_000..600_000).map(|index| Node::Not(NodeId(index))));
+    chain.nodes.extend((0..40_000).map(|index| Node::And(vec![NodeId(index), NodeId(index)])));
+    chain.nodes.extend((40_000..80_000).map(|index| Node::Not(NodeId(index))));
     for pass in Pass::ALL {
         let _ = pass.run(&chain, &[]);
     }

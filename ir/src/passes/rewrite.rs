@@ -35,28 +35,31 @@ pub(super) struct Same;
 
 impl Rewrite for Same {}
 
-/// Rewrites every entry, also those that no rule reaches; the order of the tables stays as far as references let it.
+/// Rewrites every entry: what the rules reach in the order in which they reach it, then the rest.
 pub(super) fn every_entry(ir: &Ir, pass: &mut impl Rewrite) -> Option<Ir> {
     let mut walk = Walk::new(ir, pass);
+    let rules = walk.rules()?;
     let numbers = |length: usize| 0..u32::try_from(length).unwrap_or(u32::MAX);
+    for entry in numbers(ir.predicates.len()).map(Entry::Predicate) {
+        walk.visit(entry)?;
+    }
+    for entry in numbers(ir.nodes.len()).map(Entry::Node) {
+        walk.visit(entry)?;
+    }
     for entry in numbers(ir.atoms.len()).map(Entry::Atom) {
         walk.visit(entry)?;
     }
     for entry in numbers(ir.values.len()).map(Entry::Value) {
         walk.visit(entry)?;
     }
-    for entry in numbers(ir.nodes.len()).map(Entry::Node) {
-        walk.visit(entry)?;
-    }
-    for entry in numbers(ir.predicates.len()).map(Entry::Predicate) {
-        walk.visit(entry)?;
-    }
-    walk.finish()
+    walk.tables.into_ir(ir, rules)
 }
 
 /// Rewrites what the rules reach, in the order in which they reach it.
 pub(super) fn reached_entries(ir: &Ir, pass: &mut impl Rewrite) -> Option<Ir> {
-    Walk::new(ir, pass).finish()
+    let mut walk = Walk::new(ir, pass);
+    let rules = walk.rules()?;
+    walk.tables.into_ir(ir, rules)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -257,10 +260,9 @@ impl<'w, R: Rewrite> Walk<'w, R> {
         done(&self.predicates, id.index()).map(PredicateId)
     }
 
-    /// Translates the rules, and with them what no one has visited yet.
-    fn finish(mut self) -> Option<Ir> {
-        let rules = self.ir.rules.iter().map(|rule| self.rule(rule)).collect::<Option<Vec<Rule>>>()?;
-        self.tables.into_ir(self.ir, rules)
+    /// Translates the rules and what they reach.
+    fn rules(&mut self) -> Option<Vec<Rule>> {
+        self.ir.rules.iter().map(|rule| self.rule(rule)).collect()
     }
 
     fn rule(&mut self, rule: &Rule) -> Option<Rule> {
