@@ -18,7 +18,7 @@ mod stages;
 pub use code::{lua_source, wasm_module};
 pub use pack::{BuildError, PackOptions, build_pack};
 pub use rules::{BuiltRule, Compilation, CompileOptions, FailedRule, compile_rules};
-pub use show::{Stage, UnknownStage, show};
+pub use show::{Stage, UnknownStage, show, show_passes, show_rule};
 pub use stages::{Lowered, Optimised, Parsed, Typed, Verified};
 
 use kestrel_ir::model::Ir;

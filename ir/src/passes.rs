@@ -7,17 +7,18 @@
 //! [`MAX_ROUNDS`]).
 //!
 //! ```text
-//! ┌─ folding ─ lists ─ factoring ─ dead code ─┐ ordering ─ sharing ─ dead code
-//! └────────── until nothing changes ──────────┘
+//! dead code ─ sharing ─┬─ folding ─ lists ─ factoring ─┬─ ordering
+//!                      └── until nothing changes ──────┘
 //! ```
 //!
-//! Why in this order. Folding goes first, since it flattens and dedups, and the others look at the operands of one node
-//! at a time. Lists come before factoring: `a == "x" and b or a == "y" and b` has nothing for a list until `b` is
-//! factored out, but `(a == "x" or a == "y") and b or …` is compared faster when its list is one atom. What factoring
-//! makes may be folded and listed again, so the four repeat; each round that changes something takes leaves away, which
-//! is why the end comes. Dead code ends the round, so that nothing is worked on that nobody asks for. Ordering comes
-//! once, behind them: it takes nothing away, and factoring would undo it. Sharing joins what ordering made equal, and
-//! the last dead code numbers everything from the rules down, so that a second run finds nothing to change.
+//! Why in this order. Dead code and sharing go first, so that nothing is worked on that nobody asks for, or twice. Folding
+//! goes before the two that look at the operands of one node at a time, since it flattens and dedups. Lists come before
+//! factoring, so that a list is one operand when branches are compared; what factoring brings together
+//! (`a == "x" and b or a == "y" and b`) is a list in the next round. Each round that changes something takes leaves or
+//! nodes away, which is why the end comes. Ordering comes once, behind them: it takes nothing away, and the place of an
+//! operand decides nothing in the others but where their results stand. What a pass leaves behind goes at once, and every
+//! pass builds tables in which equal entries are one, so that both hold behind each of them. Numbers are given from the
+//! rules down, so that a second run finds nothing to change.
 
 use std::fmt;
 
@@ -55,7 +56,7 @@ pub enum Pass {
 impl Pass {
     /// All of them, in the order of their first run.
     pub const ALL: [Pass; 6] =
-        [Pass::Folding, Pass::Lists, Pass::Factoring, Pass::DeadCode, Pass::Ordering, Pass::Sharing];
+        [Pass::DeadCode, Pass::Sharing, Pass::Folding, Pass::Lists, Pass::Factoring, Pass::Ordering];
 
     /// The name that commands print.
     pub fn name(self) -> &'static str {
@@ -159,11 +160,15 @@ pub fn optimise(ir: &Ir, keep: &[&str]) -> Ir {
     optimise_watched(ir, keep, |_, _, _| {})
 }
 
-/// The same, and tells of each pass that changed something: the pass, the IR before it and the IR behind it.
+/// The same, and tells of each pass that changed something: the pass, the IR before it and the IR behind it, both without
+/// dead code.
 pub fn optimise_watched(ir: &Ir, keep: &[&str], mut watch: impl FnMut(Pass, &Ir, &Ir)) -> Ir {
     let mut current = ir.clone();
     let mut run = |current: &mut Ir, pass: Pass| {
-        let made = pass.run(current, keep);
+        let made = match pass {
+            Pass::DeadCode => pass.run(current, keep),
+            _ => Pass::DeadCode.run(&pass.run(current, keep), keep),
+        };
         let changed = made != *current;
         if changed {
             watch(pass, current, &made);
@@ -171,18 +176,17 @@ pub fn optimise_watched(ir: &Ir, keep: &[&str], mut watch: impl FnMut(Pass, &Ir,
         }
         changed
     };
+    run(&mut current, Pass::DeadCode);
+    run(&mut current, Pass::Sharing);
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
         for pass in [Pass::Folding, Pass::Lists, Pass::Factoring] {
             changed |= run(&mut current, pass);
         }
-        run(&mut current, Pass::DeadCode);
         if !changed {
             break;
         }
     }
-    for pass in [Pass::Ordering, Pass::Sharing, Pass::DeadCode] {
-        run(&mut current, pass);
-    }
+    run(&mut current, Pass::Ordering);
     current
 }
