@@ -184,7 +184,7 @@ fn long_name(name: &str, ir: &Ir) -> String {
         Meaning::Predicate(id) => match uses(ir, id).into_iter().next() {
             Some((rule, None)) => format!("{name}:{}", plain(&rule)),
             Some((rule, Some(term))) => format!("{name}:{}/step_{term}", plain(&rule)),
-            None => name.to_owned(),
+            None => format!("{name}:lineage"),
         },
         Meaning::Node(id) => match ir.node(id) {
             Some(Node::And(_)) => format!("{name}:all_of"),
@@ -302,7 +302,7 @@ fn sentence(name: &str, ir: &Ir) -> Option<String> {
                 })
                 .collect();
             match uses.is_empty() {
-                true => Some(format!("p{}: asked by lineage", id.0)),
+                true => Some(format!("p{}: an event that lineage asks for", id.0)),
                 false => Some(format!("p{}: {}", id.0, uses.join(", "))),
             }
         }
