@@ -23,6 +23,7 @@
 use std::fmt;
 
 use crate::model::{Ir, Node};
+use rewrite::Work;
 
 mod connect;
 mod dead;
@@ -157,36 +158,72 @@ impl fmt::Display for Sizes {
 /// # Ok::<(), kestrel_ir::text::TextError>(())
 /// ```
 pub fn optimise(ir: &Ir, keep: &[&str]) -> Ir {
-    optimise_watched(ir, keep, |_, _, _| {})
+    run_all(ir, keep, None)
 }
 
 /// The same, and tells of each pass that changed something: the pass, the IR before it and the IR behind it, both without
 /// dead code.
 pub fn optimise_watched(ir: &Ir, keep: &[&str], mut watch: impl FnMut(Pass, &Ir, &Ir)) -> Ir {
-    let mut current = ir.clone();
-    let mut run = |current: &mut Ir, pass: Pass| {
-        let made = match pass {
-            Pass::DeadCode => pass.run(current, keep),
-            _ => Pass::DeadCode.run(&pass.run(current, keep), keep),
-        };
-        let changed = made != *current;
-        if changed {
-            watch(pass, current, &made);
-            *current = made;
+    run_all(ir, keep, Some(&mut watch))
+}
+
+/// Who is told of a pass, the IR before it and the IR behind it.
+type Watch<'w> = &'w mut dyn FnMut(Pass, &Ir, &Ir);
+
+/// Runs the passes over one set of tables; only for a watcher an IR is made between them.
+fn run_all(ir: &Ir, keep: &[&str], watch: Option<Watch<'_>>) -> Ir {
+    let Some(mut work) = Work::new(ir, &mut rewrite::Same) else { return ir.clone() };
+    let mut watcher = watch.map(|watch| Watcher { watch, keep, last: ir.clone() });
+    if let Some(watcher) = &mut watcher {
+        watcher.see(Pass::DeadCode, Some(Pass::DeadCode.run(ir, keep)));
+        watcher.see(Pass::Sharing, work.to_ir());
+    }
+    // A pass that would break a limit of the verifier ends the work; what was done before it stays.
+    let mut run = |work: &mut Work<'_>, pass: Pass| {
+        let changed = match pass {
+            Pass::Folding => work.run(&mut folding::Folding),
+            Pass::Lists => work.run(&mut lists::Lists::default()),
+            Pass::Factoring => work.run(&mut factoring::Factoring::default()),
+            Pass::Ordering => work.run(&mut ordering::Ordering::default()),
+            Pass::Sharing | Pass::DeadCode => work.run(&mut rewrite::Same),
+        }?;
+        if let Some(watcher) = &mut watcher
+            && changed
+        {
+            watcher.see(pass, work.to_ir());
         }
-        changed
+        Some(changed)
     };
-    run(&mut current, Pass::DeadCode);
-    run(&mut current, Pass::Sharing);
-    for _ in 0..MAX_ROUNDS {
-        let mut changed = false;
-        for pass in [Pass::Folding, Pass::Lists, Pass::Factoring] {
-            changed |= run(&mut current, pass);
+    let mut all = || {
+        for _ in 0..MAX_ROUNDS {
+            let mut changed = false;
+            for pass in [Pass::Folding, Pass::Lists, Pass::Factoring] {
+                changed |= run(&mut work, pass)?;
+            }
+            if !changed {
+                break;
+            }
         }
-        if !changed {
-            break;
+        run(&mut work, Pass::Ordering)
+    };
+    let _ = all();
+    let made = work.to_ir().and_then(|made| dead::without_dead_code(&made, keep));
+    made.unwrap_or_else(|| ir.clone())
+}
+
+/// Tells of changes, with dead code taken out of what is shown.
+struct Watcher<'w> {
+    watch: Watch<'w>,
+    keep: &'w [&'w str],
+    last: Ir,
+}
+
+impl Watcher<'_> {
+    fn see(&mut self, pass: Pass, made: Option<Ir>) {
+        let Some(made) = made.map(|made| Pass::DeadCode.run(&made, self.keep)) else { return };
+        if made != self.last {
+            (self.watch)(pass, &self.last, &made);
+            self.last = made;
         }
     }
-    run(&mut current, Pass::Ordering);
-    current
 }

@@ -8,6 +8,8 @@
 //!
 //! Never: it looks at how probable an operand is, and it reorders no list, key or step.
 
+use std::collections::HashMap;
+
 use crate::model::{Atom, Node, NodeId, StringMatch};
 
 use super::rewrite::Rewrite;
@@ -24,10 +26,10 @@ enum Cost {
     Compute,
 }
 
-/// The costs of the new nodes.
+/// The costs of the nodes so far.
 #[derive(Default)]
 pub(super) struct Ordering {
-    costs: Vec<Cost>,
+    costs: HashMap<NodeId, Cost>,
 }
 
 impl Rewrite for Ordering {
@@ -44,17 +46,14 @@ impl Rewrite for Ordering {
             }
         };
         let id = tables.add_node(node);
-        // Ids are given in order, and this pass alone adds nodes.
-        if id.index() == self.costs.len() {
-            self.costs.push(cost);
-        }
+        self.costs.insert(id, cost);
         id
     }
 }
 
 impl Ordering {
     fn cost(&self, node: NodeId) -> Cost {
-        self.costs.get(node.index()).copied().unwrap_or_default()
+        self.costs.get(&node).copied().unwrap_or_default()
     }
 }
 

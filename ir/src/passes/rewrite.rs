@@ -1,6 +1,6 @@
-//! The walk that all passes share: from the leaves up, each entry once, into new tables.
+//! The walk that all passes share: from the leaves up, each entry once.
 //!
-//! In: an IR and what is to become of its entries. Out: new tables and the rules, with every reference translated:
+//! In: an IR, or the tables that an earlier pass left, and what is to become of their entries. Out: tables and the rules, with every reference translated:
 //! predicates of rules, of steps and of lineage, joined conditions, conditions of searches, nodes and values of pipes.
 //! The walk has a stack of its own. It gives nothing when a reference leads nowhere or in a circle.
 
@@ -37,8 +37,9 @@ impl Rewrite for Same {}
 
 /// Rewrites every entry: what the rules reach in the order in which they reach it, then the rest.
 pub(super) fn every_entry(ir: &Ir, pass: &mut impl Rewrite) -> Option<Ir> {
-    let mut walk = Walk::new(ir, pass);
-    let rules = walk.rules()?;
+    let mut tables = Tables::default();
+    let mut walk = Walk::new(Source::Ir(ir), &mut tables, pass);
+    let rules = walk.rules(&ir.rules)?;
     let numbers = |length: usize| 0..u32::try_from(length).unwrap_or(u32::MAX);
     for entry in numbers(ir.predicates.len()).map(Entry::Predicate) {
         walk.visit(entry)?;
@@ -52,14 +53,55 @@ pub(super) fn every_entry(ir: &Ir, pass: &mut impl Rewrite) -> Option<Ir> {
     for entry in numbers(ir.values.len()).map(Entry::Value) {
         walk.visit(entry)?;
     }
-    walk.tables.into_ir(ir, rules)
+    tables.into_ir(ir, rules)
 }
 
 /// Rewrites what the rules reach, in the order in which they reach it.
 pub(super) fn reached_entries(ir: &Ir, pass: &mut impl Rewrite) -> Option<Ir> {
-    let mut walk = Walk::new(ir, pass);
-    let rules = walk.rules()?;
-    walk.tables.into_ir(ir, rules)
+    Work::new(ir, pass)?.into_ir()
+}
+
+/// One IR in the hands of several passes.
+pub(super) struct Work<'i> {
+    /// Where it came from; layout and lineage are its own.
+    ir: &'i Ir,
+    tables: Tables,
+    rules: Vec<Rule>,
+}
+
+impl<'i> Work<'i> {
+    /// Rewrites what the rules of an IR reach; nothing else is taken over.
+    pub(super) fn new(ir: &'i Ir, pass: &mut impl Rewrite) -> Option<Work<'i>> {
+        let mut tables = Tables::default();
+        let rules = Walk::new(Source::Ir(ir), &mut tables, pass).rules(&ir.rules)?;
+        Some(Work { ir, tables, rules })
+    }
+
+    /// Rewrites what the rules reach, and tells whether anything changed; `None` when the pass would break a limit of the
+    /// verifier. Then the rules are as they were before it, and no other pass may follow.
+    pub(super) fn run(&mut self, pass: &mut impl Rewrite) -> Option<bool> {
+        let rules = Walk::new(Source::Own, &mut self.tables, pass).rules(&self.rules)?;
+        if !self.tables.are_within_limits() {
+            return None;
+        }
+        // Equal entries have equal ids, so that what did not change is the same to the last id.
+        let changed = rules != self.rules;
+        self.rules = rules;
+        Some(changed)
+    }
+
+    /// The IR as it is now, without what passes left behind.
+    pub(super) fn to_ir(&self) -> Option<Ir> {
+        let mut tables = Tables::default();
+        let mut same = Same;
+        // The tables are read as if they were another IR's.
+        let rules = Walk::new(Source::Tables(&self.tables), &mut tables, &mut same).rules(&self.rules)?;
+        tables.into_ir(self.ir, rules)
+    }
+
+    fn into_ir(self) -> Option<Ir> {
+        self.tables.into_ir(self.ir, self.rules)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,10 +121,19 @@ enum State {
     Done(u32),
 }
 
+/// Where entries are read.
+#[derive(Clone, Copy)]
+enum Source<'w> {
+    Ir(&'w Ir),
+    Tables(&'w Tables),
+    /// The tables that are written too.
+    Own,
+}
+
 struct Walk<'w, R> {
-    ir: &'w Ir,
+    source: Source<'w>,
     pass: &'w mut R,
-    tables: Tables,
+    tables: &'w mut Tables,
     atoms: Vec<State>,
     values: Vec<State>,
     nodes: Vec<State>,
@@ -90,15 +141,45 @@ struct Walk<'w, R> {
 }
 
 impl<'w, R: Rewrite> Walk<'w, R> {
-    fn new(ir: &'w Ir, pass: &'w mut R) -> Walk<'w, R> {
-        Walk {
-            ir,
-            pass,
-            tables: Tables::default(),
-            atoms: vec![State::New; ir.atoms.len()],
-            values: vec![State::New; ir.values.len()],
-            nodes: vec![State::New; ir.nodes.len()],
-            predicates: vec![State::New; ir.predicates.len()],
+    fn new(source: Source<'w>, tables: &'w mut Tables, pass: &'w mut R) -> Walk<'w, R> {
+        let [atoms, values, nodes, predicates] = match source {
+            Source::Ir(ir) => [ir.atoms.len(), ir.values.len(), ir.nodes.len(), ir.predicates.len()],
+            Source::Tables(tables) => tables.lengths(),
+            Source::Own => tables.lengths(),
+        }
+        .map(|length| vec![State::New; length]);
+        Walk { source, pass, tables, atoms, values, nodes, predicates }
+    }
+
+    fn atom(&self, id: AtomId) -> Option<&Atom> {
+        match self.source {
+            Source::Ir(ir) => ir.atom(id),
+            Source::Tables(tables) => tables.atom(id),
+            Source::Own => self.tables.atom(id),
+        }
+    }
+
+    fn value(&self, id: ValueId) -> Option<&Value> {
+        match self.source {
+            Source::Ir(ir) => ir.value(id),
+            Source::Tables(tables) => tables.value(id),
+            Source::Own => self.tables.value(id),
+        }
+    }
+
+    fn node(&self, id: NodeId) -> Option<&Node> {
+        match self.source {
+            Source::Ir(ir) => ir.node(id),
+            Source::Tables(tables) => tables.node(id),
+            Source::Own => self.tables.node(id),
+        }
+    }
+
+    fn predicate(&self, id: PredicateId) -> Option<&Predicate> {
+        match self.source {
+            Source::Ir(ir) => ir.predicate(id),
+            Source::Tables(tables) => tables.predicate(id),
+            Source::Own => self.tables.predicate(id),
         }
     }
 
@@ -138,13 +219,13 @@ impl<'w, R: Rewrite> Walk<'w, R> {
 
     fn references(&self, entry: Entry, below: &mut Vec<Entry>) {
         match entry {
-            Entry::Atom(index) => match self.ir.atom(AtomId(index)) {
+            Entry::Atom(index) => match self.atom(AtomId(index)) {
                 Some(Atom::Compute { value }) => below.push(Entry::Value(value.0)),
                 Some(Atom::AnyObject { condition, .. }) => below.push(Entry::Node(condition.0)),
                 Some(Atom::Lineage { predicate, .. }) => below.push(Entry::Predicate(predicate.0)),
                 _ => {}
             },
-            Entry::Value(index) => match self.ir.value(ValueId(index)) {
+            Entry::Value(index) => match self.value(ValueId(index)) {
                 Some(
                     Value::Negate(value)
                     | Value::IsNull(value)
@@ -160,7 +241,7 @@ impl<'w, R: Rewrite> Walk<'w, R> {
                 Some(Value::Condition(node)) => below.push(Entry::Node(node.0)),
                 Some(Value::Constant(_) | Value::Field(_) | Value::StepField { .. }) | None => {}
             },
-            Entry::Node(index) => match self.ir.node(NodeId(index)) {
+            Entry::Node(index) => match self.node(NodeId(index)) {
                 Some(Node::Atom(atom)) => below.push(Entry::Atom(atom.0)),
                 Some(Node::Not(operand)) => below.push(Entry::Node(operand.0)),
                 Some(Node::And(operands) | Node::Or(operands)) => {
@@ -169,7 +250,7 @@ impl<'w, R: Rewrite> Walk<'w, R> {
                 Some(Node::Constant(_)) | None => {}
             },
             Entry::Predicate(index) => {
-                if let Some(predicate) = self.ir.predicate(PredicateId(index)) {
+                if let Some(predicate) = self.predicate(PredicateId(index)) {
                     below.extend(predicate.category.map(|atom| Entry::Atom(atom.0)));
                     below.push(Entry::Node(predicate.root.0));
                 }
@@ -179,47 +260,63 @@ impl<'w, R: Rewrite> Walk<'w, R> {
 
     /// The new id of an entry, when all that it refers to has one.
     fn translate(&mut self, entry: Entry) -> Option<u32> {
-        let ir = self.ir;
         Some(match entry {
-            Entry::Atom(index) => {
-                let mut atom = ir.atom(AtomId(index))?.clone();
-                match &mut atom {
-                    Atom::Compute { value } => *value = self.value_id(*value)?,
-                    Atom::AnyObject { condition, .. } => *condition = self.node_id(*condition)?,
-                    Atom::Lineage { predicate, .. } => *predicate = self.predicate_id(*predicate)?,
-                    _ => {}
-                }
-                self.tables.add_atom(atom).0
-            }
+            Entry::Atom(index) => match self.atom_with_new_ids(AtomId(index))? {
+                Some(atom) => self.tables.add_atom(atom).0,
+                None => index,
+            },
             Entry::Value(index) => {
-                let value = self.value_with_new_ids(ir.value(ValueId(index))?)?;
-                let value = self.pass.value(value, &self.tables);
+                let value = self.value_with_new_ids(self.value(ValueId(index))?)?;
+                let value = self.pass.value(value, self.tables);
                 self.tables.add_value(value).0
             }
             Entry::Node(index) => {
-                let all = |walk: &Self, operands: &[NodeId]| -> Option<Vec<NodeId>> {
-                    operands.iter().map(|&operand| walk.node_id(operand)).collect()
+                let all = |operands: &[NodeId]| -> Option<Vec<NodeId>> {
+                    operands.iter().map(|&operand| self.node_id(operand)).collect()
                 };
-                let node = match ir.node(NodeId(index))? {
+                let node = match self.node(NodeId(index))? {
                     Node::Constant(value) => Node::Constant(*value),
                     Node::Atom(atom) => Node::Atom(self.atom_id(*atom)?),
                     Node::Not(operand) => Node::Not(self.node_id(*operand)?),
-                    Node::And(operands) => Node::And(all(self, operands)?),
-                    Node::Or(operands) => Node::Or(all(self, operands)?),
+                    Node::And(operands) => Node::And(all(operands)?),
+                    Node::Or(operands) => Node::Or(all(operands)?),
                 };
-                self.pass.node(node, &mut self.tables).0
+                self.pass.node(node, self.tables).0
             }
             Entry::Predicate(index) => {
-                let predicate = ir.predicate(PredicateId(index))?;
+                let predicate = self.predicate(PredicateId(index))?;
                 let category = match predicate.category {
                     Some(atom) => Some(self.atom_id(atom)?),
                     None => None,
                 };
                 let predicate = Predicate { category, root: self.node_id(predicate.root)? };
-                let predicate = self.pass.predicate(predicate, &self.tables);
+                let predicate = self.pass.predicate(predicate, self.tables);
                 self.tables.add_predicate(predicate).0
             }
         })
+    }
+
+    /// An atom with its references translated; nothing within when it is the one that its table has already.
+    fn atom_with_new_ids(&self, id: AtomId) -> Option<Option<Atom>> {
+        let own = matches!(self.source, Source::Own);
+        let (same, atom) = match self.atom(id)? {
+            Atom::Compute { value } => {
+                let made = self.value_id(*value)?;
+                (made == *value, Atom::Compute { value: made })
+            }
+            Atom::AnyObject { object, condition } => {
+                let made = self.node_id(*condition)?;
+                (made == *condition, Atom::AnyObject { object: *object, condition: made })
+            }
+            Atom::Lineage { relation, predicate } => {
+                let made = self.predicate_id(*predicate)?;
+                (made == *predicate, Atom::Lineage { relation: *relation, predicate: made })
+            }
+            // Most atoms refer to nothing, and their lists are long.
+            _ if own => return Some(None),
+            atom => (false, atom.clone()),
+        };
+        Some((!(own && same)).then_some(atom))
     }
 
     fn value_with_new_ids(&self, value: &Value) -> Option<Value> {
@@ -261,8 +358,8 @@ impl<'w, R: Rewrite> Walk<'w, R> {
     }
 
     /// Translates the rules and what they reach.
-    fn rules(&mut self) -> Option<Vec<Rule>> {
-        self.ir.rules.iter().map(|rule| self.rule(rule)).collect()
+    fn rules(&mut self, rules: &[Rule]) -> Option<Vec<Rule>> {
+        rules.iter().map(|rule| self.rule(rule)).collect()
     }
 
     fn rule(&mut self, rule: &Rule) -> Option<Rule> {

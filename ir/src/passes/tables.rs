@@ -1,13 +1,15 @@
-//! The tables of the IR that a pass makes: each entry once, and never beyond what the verifier allows.
+//! The tables that passes work on: each entry once, and never beyond what the verifier allows.
 //!
-//! In: entries whose references are ids of these tables. Out: ids, the same for equal entries. Beside each entry stand
-//! its depth and its size written out, as the verifier counts them, so that a pass which would break a limit is noticed.
+//! In: entries whose references are ids of these tables. Out: ids, the same for equal entries. Entries are added and never
+//! changed, so that one set of tables serves pass after pass, and what a pass leaves as it is costs it nothing. Beside
+//! each entry stand its depth and its size written out, as the verifier counts them, so that a pass which would break a
+//! limit is noticed.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::model::{Atom, AtomId, Ir, Node, NodeId, Predicate, PredicateId, Value, ValueId};
+use crate::model::{Atom, AtomId, Ir, Node, NodeId, Predicate, PredicateId, Rule, Value, ValueId};
 use crate::verify::{MAX_DEPTH, MAX_ENTRIES, MAX_EXPANDED, MAX_PREDICATES, MAX_REFERENCES, count_references};
 
 /// What an entry stands for with all that is below it.
@@ -35,11 +37,13 @@ struct Table<T> {
     weights: Vec<Weight>,
     /// By the entry's encoding, which tells `0.0` from `-0.0`.
     index: HashMap<Vec<u8>, u32>,
+    /// Whether every entry is within the verifier's limits of depth and size.
+    is_small: bool,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table { entries: Vec::new(), weights: Vec::new(), index: HashMap::new() }
+        Table { entries: Vec::new(), weights: Vec::new(), index: HashMap::new(), is_small: true }
     }
 }
 
@@ -51,7 +55,9 @@ impl<T: Serialize> Table<T> {
             return known;
         }
         let id = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.weights.push(weigh(&entry));
+        let weight = weigh(&entry);
+        self.is_small &= weight.depth <= MAX_DEPTH && weight.size <= MAX_EXPANDED;
+        self.weights.push(weight);
         self.entries.push(entry);
         if let Some(key) = key {
             self.index.insert(key, id);
@@ -61,11 +67,6 @@ impl<T: Serialize> Table<T> {
 
     fn weight(&self, index: usize) -> Weight {
         self.weights.get(index).copied().unwrap_or_default()
-    }
-
-    fn is_within_limits(&self, most: usize) -> bool {
-        let fits = |weight: &Weight| weight.depth <= MAX_DEPTH && weight.size <= MAX_EXPANDED;
-        self.entries.len() <= most && self.weights.iter().all(fits)
     }
 }
 
@@ -171,11 +172,22 @@ impl Tables {
         }
     }
 
+    /// Whether every entry, also one that is not used, is within the verifier's limits of depth and size.
+    pub(super) fn are_within_limits(&self) -> bool {
+        self.atoms.is_small && self.values.is_small && self.nodes.is_small
+    }
+
+    /// How many atoms, values, nodes and predicates there are.
+    pub(super) fn lengths(&self) -> [usize; 4] {
+        [self.atoms.entries.len(), self.values.entries.len(), self.nodes.entries.len(), self.predicates.entries.len()]
+    }
+
     /// The IR of these tables with everything else of `ir`; `None` when they are beyond a limit of the verifier.
-    pub(super) fn into_ir(self, ir: &Ir, rules: Vec<crate::model::Rule>) -> Option<Ir> {
-        let fits = self.atoms.is_within_limits(MAX_ENTRIES)
-            && self.values.is_within_limits(MAX_ENTRIES)
-            && self.nodes.is_within_limits(MAX_ENTRIES)
+    pub(super) fn into_ir(self, ir: &Ir, rules: Vec<Rule>) -> Option<Ir> {
+        let fits = self.are_within_limits()
+            && [self.atoms.entries.len(), self.values.entries.len(), self.nodes.entries.len()]
+                .iter()
+                .all(|length| *length <= MAX_ENTRIES)
             && self.predicates.entries.len() <= MAX_PREDICATES;
         let made = Ir {
             layout: ir.layout.clone(),
