@@ -17,10 +17,13 @@ pub mod abi;
 mod emit;
 mod inline;
 mod module;
+mod print;
 mod split;
 
 use kestrel_ir::model::Ir;
 use thiserror::Error;
+
+pub use print::print;
 
 /// Why an IR has no module.
 #[derive(Debug, Error)]
@@ -35,6 +38,12 @@ pub enum WasmError {
     /// The module came out invalid: a mistake in this crate.
     #[error("the module is not valid: {0}")]
     Invalid(#[from] wasmparser::BinaryReaderError),
+    /// The module is valid and has no text: a mistake in this crate or in the printer.
+    #[error("the module cannot be printed: {what}")]
+    Print {
+        /// What the printer says.
+        what: String,
+    },
 }
 
 /// Translates the predicates of `ir`.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! text ─ Parsed ─ Typed ─┐
-//! text ─ Parsed ─ Typed ─┴─ Lowered ─ Verified ─ pack
+//! text ─ Parsed ─ Typed ─┴─ Lowered ─ Optimised ─ Verified ─ pack
 //! ```
 
 mod code;
@@ -18,8 +18,8 @@ mod stages;
 pub use code::{lua_source, wasm_module};
 pub use pack::{BuildError, PackOptions, PackTargets, build_pack};
 pub use rules::{BuiltRule, Compilation, CompileOptions, FailedRule, compile_rules};
-pub use show::{Stage, UnknownStage, show};
-pub use stages::{Lowered, Parsed, Typed, Verified};
+pub use show::{Stage, UnknownStage, show, show_passes, show_rule};
+pub use stages::{Lowered, Optimised, Parsed, Typed, Verified};
 
 use kestrel_ir::model::Ir;
 use kestrel_schema::Schema;
@@ -49,7 +49,7 @@ pub fn compile_query(text: &str, schema: &Schema, dialect: Dialect) -> (Option<I
     let options = CheckOptions { schema, dialect, live: false };
     let (typed, mut diagnostics) = Parsed::new(text, dialect).check(options);
     let Some(typed) = typed else { return (None, diagnostics) };
-    match Lowered::new(schema, [(QUERY_ID, &typed)]).verify() {
+    match Lowered::new(schema, [(QUERY_ID, &typed)]).optimise().verify() {
         Ok(verified) => (Some(verified.into_ir()), diagnostics),
         Err(refused) => {
             diagnostics.push(refused.into());

@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use eqlc::compile::{CompileOptions, compile_query, compile_rules};
+use eqlc::compile::{CompileOptions, Lowered, Parsed, Typed, compile_query, compile_rules};
 use eqlc::diagnostics::{SourceFile, render};
 use eqlc::syntax::Dialect;
+use eqlc::types::CheckOptions;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::Decoder;
 use kestrel_ir::frame::FrameBuilder;
+use kestrel_ir::guards;
 use kestrel_ir::interp::Interpreter;
-use kestrel_ir::model::{Rule, RuleKind};
+use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, Rule, RuleKind, StringMatch};
+use kestrel_ir::passes::Sizes;
 use kestrel_schema::{FieldType, Schema};
 
 fn shared(path: &str) -> Option<PathBuf> {
@@ -103,6 +106,47 @@ fn rules_compile() {
     );
     let unexpected: Vec<&str> = compilation.failed.iter().map(|rule| rule.source.path.as_str()).collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}\n{shown}");
+}
+
+/// How many predicates dispatch finds by an equality, and how many (predicate, kind) pairs the kernel lets through.
+fn guarded(ir: &Ir) -> (usize, usize) {
+    let equality = |atom: &AtomId| match ir.atom(*atom) {
+        Some(Atom::Strings { field, matching: StringMatch::Exact, .. } | Atom::Integers { field, .. }) => {
+            !ir.layout.name(*field).starts_with("event.") && ir.layout.name(*field) != "host.os.type"
+        }
+        _ => false,
+    };
+    let rules: Vec<PredicateId> = ir.rules.iter().flat_map(|rule| rule.predicates()).collect();
+    let by_predicate = guards::predicate_kinds(ir, kestrel_schema::event_kinds());
+    let found = |id: &&PredicateId| guards::analyze(ir, **id).clauses.iter().any(|c| c.atoms.iter().all(equality));
+    let kinds = rules.iter().map(|id| by_predicate[id.index()].len()).sum();
+    (rules.iter().filter(found).count(), kinds)
+}
+
+#[test]
+fn passes_make_rules_smaller_and_guards_no_worse() {
+    let Some(path) = shared("rules") else { return };
+    let files = eqlc::rules::files::read(&[path]).expect("the rules can be read");
+    let schema = Schema::ecs();
+    let typed: Vec<(String, Typed)> = eqlc::rules::load_all(files)
+        .rules
+        .into_iter()
+        .filter_map(|rule| {
+            let options = CheckOptions { schema: &schema, dialect: rule.dialect_or(None), live: true };
+            let (typed, _) = Parsed::new(&rule.query, options.dialect).check(options);
+            typed.map(|typed| (rule.id, typed))
+        })
+        .collect();
+    let lowered = Lowered::new(&schema, typed.iter().map(|(id, typed)| (id.as_str(), typed)));
+    let before = lowered.ir().clone();
+    println!("{} rules\n{:12}{}", typed.len(), "lowered", Sizes::of(&before));
+    let optimised = lowered.optimise_watched(|pass, _, after| println!("{:12}{}", pass.name(), Sizes::of(after)));
+    let after = optimised.verify().expect("the passes give a valid IR").into_ir();
+    let (sizes, smaller) = (Sizes::of(&before), Sizes::of(&after));
+    assert!(smaller.operands <= sizes.operands && smaller.predicates <= sizes.predicates);
+    let (old, new) = (guarded(&before), guarded(&after));
+    println!("found by an equality, and kinds let through: {old:?} before, {new:?} after");
+    assert!(new.0 >= old.0 && new.1 <= old.1, "{old:?} before, {new:?} after");
 }
 
 /// Runs the suite's queries over single events on the interpreter. Sequences are the engine's to answer.

@@ -22,6 +22,7 @@ pub mod interp;
 pub mod layout;
 pub mod model;
 pub mod pack;
+pub mod passes;
 pub mod pattern;
 pub mod regex;
 pub mod render;

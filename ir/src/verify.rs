@@ -35,6 +35,7 @@ use crate::model::{Atom, Constant, Function, Ir, Node, StringMatch, Value};
 use kestrel_schema::FieldType;
 
 use graph::Graph;
+pub(crate) use graph::count_references;
 
 mod graph;
 mod rules;
@@ -183,7 +184,7 @@ fn check_sizes(ir: &Ir, problems: &mut Problems) {
         ("atoms", ir.atoms.len(), MAX_ENTRIES),
         ("values", ir.values.len(), MAX_ENTRIES),
         ("nodes", ir.nodes.len(), MAX_ENTRIES),
-        ("references", graph::count_references(ir), MAX_REFERENCES),
+        ("references", count_references(ir), MAX_REFERENCES),
         ("predicates", ir.predicates.len(), MAX_PREDICATES),
         ("rules", ir.rules.len(), MAX_RULES),
     ] {

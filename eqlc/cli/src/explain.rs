@@ -26,7 +26,7 @@ use kestrel_engine::runtime::{RuntimeKind, RuntimeParts, create};
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::Decoder;
 use kestrel_ir::frame::FrameBuilder;
-use kestrel_ir::guards::{self, Clause, Guard, Rank};
+use kestrel_ir::guards::{self, Clause, Rank};
 use kestrel_ir::layout::FieldId;
 use kestrel_ir::model::{
     Atom, AtomId, Ir, Node, NodeId, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value, ValueId,
@@ -107,7 +107,7 @@ pub fn explain_rule(
         match guards.get(step.predicate.index()) {
             Some(guard) if guard.is_never() => writeln!(out, "  dispatch  never: it can never be true")?,
             Some(guard) => {
-                let filed = filed_under(ir, guard);
+                let filed = guards::filed_under(ir, guard);
                 match filed {
                     None => writeln!(out, "  dispatch  asked for every event: no equality must hold")?,
                     Some(clause) => writeln!(out, "  dispatch  asked when {}", clause_text(ir, clause))?,
@@ -121,30 +121,13 @@ pub fn explain_rule(
         if let Some(why) = pushed.get(number).and_then(|line| line.split_once(": ")) {
             writeln!(out, "  kernel    {}", why.1)?;
         }
-        let rank =
-            guards.get(step.predicate.index()).and_then(|guard| filed_under(ir, guard)).map(|clause| clause.rank);
+        let rank = guards
+            .get(step.predicate.index())
+            .and_then(|guard| guards::filed_under(ir, guard))
+            .map(|clause| clause.rank);
         costs(out, ir, &step, rank)?;
     }
     Ok(())
-}
-
-/// The clause that dispatch files a predicate under, as `kestrel_core::dispatch` picks it: of the equalities the one that
-/// tells events apart best. Without one the predicate is asked for every event of its category, or for every event.
-fn filed_under<'g>(ir: &Ir, guard: &'g Guard) -> Option<&'g Clause> {
-    let equality = |atom: &AtomId| {
-        matches!(ir.atom(*atom), Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. }))
-    };
-    let weight = |atom: &AtomId| match ir.atom(*atom) {
-        Some(Atom::Strings { field, .. } | Atom::Integers { field, .. }) => match ir.layout.name(*field) {
-            "host.os.type" | "event.kind" | "event.category" | "event.type" => 3,
-            "event.action" | "event.module" | "event.outcome" | "data_stream.dataset" => 2,
-            "user.id" | "user.name" => 1,
-            _ => 0,
-        },
-        _ => 4,
-    };
-    let clauses = guard.clauses.iter().filter(|clause| clause.atoms.iter().all(equality));
-    clauses.min_by_key(|clause| (clause.atoms.iter().map(weight).max().unwrap_or(4), clause.atoms.len()))
 }
 
 fn clause_text(ir: &Ir, clause: &Clause) -> String {

@@ -20,6 +20,9 @@ pub struct ShowArguments {
     /// The stage to print: tokens, ast, ir, guards, wasm, lua or bpf.
     #[arg(long)]
     stage: Stage,
+    /// With `--stage ir`: what each pass makes of the rule's predicates.
+    #[arg(long)]
+    passes: bool,
     /// A rule file.
     rule: PathBuf,
     #[command(flatten)]
@@ -41,7 +44,13 @@ pub fn show(arguments: &ShowArguments, format: MessageFormat) -> anyhow::Result<
         Loaded::Failed => return Ok(Outcome::Found),
     };
     let dialect: Dialect = rule.dialect_or(arguments.dialect.dialect());
-    let (shown, diagnostics) = compile::show(arguments.stage, &rule.query, &schema, dialect);
+    if arguments.passes && arguments.stage != Stage::Ir {
+        bail!("`--passes` goes with `--stage ir`, not with `--stage {}`", arguments.stage);
+    }
+    let (shown, diagnostics) = match arguments.passes {
+        true => compile::show_passes(&rule.id, &rule.query, &schema, dialect),
+        false => compile::show_rule(arguments.stage, &rule.id, &rule.query, &schema, dialect),
+    };
     report(format, &rule.source, &diagnostics);
     if let Some(shown) = shown {
         std::io::stdout().lock().write_all(shown.as_bytes())?;

@@ -108,10 +108,11 @@ fn lower(checked: &mut Vec<(BuiltRule, Typed)>, failed: &mut Vec<FailedRule>, sc
         if retry {
             fail(checked, failed, |rule, typed| {
                 let alone = Lowered::new(schema, [(rule.source.id.as_str(), typed)]);
-                alone.verify().err().map(Diagnostic::from)
+                alone.optimise().verify().err().map(Diagnostic::from)
             });
         }
-        match Lowered::new(schema, checked.iter().map(|(rule, typed)| (rule.source.id.as_str(), typed))).verify() {
+        let lowered = Lowered::new(schema, checked.iter().map(|(rule, typed)| (rule.source.id.as_str(), typed)));
+        match lowered.optimise().verify() {
             Ok(verified) => return verified,
             Err(refused) if retry => {
                 let diagnostic = Diagnostic::from(refused);

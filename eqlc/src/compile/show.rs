@@ -1,12 +1,17 @@
 //! Each stage of one query as text, for `eqlc show`.
+//!
+//! In: a stage and the text of a query. Out: text to learn from: ids stay the same from one part to the next, and what
+//! a backend needs is said in words beside it. Nothing here is read back by a program, the tables of the IR aside.
+
+mod guards;
+mod ir;
+mod tree;
 
 use std::fmt;
 use std::fmt::Write;
 use std::str::FromStr;
 
-use kestrel_ir::guards;
-use kestrel_ir::model::{Ir, PredicateId};
-use kestrel_ir::text;
+use kestrel_ir::model::Ir;
 use kestrel_schema::Schema;
 
 use super::QUERY_ID;
@@ -27,7 +32,7 @@ pub enum Stage {
     Ir,
     /// What each predicate needs at least.
     Guards,
-    /// The module's bytes, in hexadecimal digits.
+    /// The module's text.
     Wasm,
     /// The source for LuaJIT.
     Lua,
@@ -75,19 +80,45 @@ impl FromStr for Stage {
 
 /// Prints a stage of a query. There is no text where the query's mistakes keep it from reaching that stage.
 pub fn show(stage: Stage, text: &str, schema: &Schema, dialect: Dialect) -> (Option<String>, Vec<Diagnostic>) {
+    show_rule(stage, QUERY_ID, text, schema, dialect)
+}
+
+/// The same of a rule with an id.
+pub fn show_rule(
+    stage: Stage,
+    id: &str,
+    text: &str,
+    schema: &Schema,
+    dialect: Dialect,
+) -> (Option<String>, Vec<Diagnostic>) {
     if stage == Stage::Tokens {
         let lines = tokens(text).0.iter().map(|token| format!("{token:?}\n")).collect();
         return (Some(lines), Vec::new());
     }
     let parsed = Parsed::new(text, dialect);
     let tree = format!("{:#?}\n", parsed.query());
-    let (typed, mut diagnostics) = parsed.check(CheckOptions { schema, dialect, live: false });
+    let (typed, diagnostics) = parsed.check(CheckOptions { schema, dialect, live: false });
     if stage == Stage::Ast {
         return (Some(tree), diagnostics);
     }
     let Some(typed) = typed else { return (None, diagnostics) };
-    let shown = Lowered::new(schema, [(QUERY_ID, &typed)]).verify().and_then(|verified| show_ir(stage, verified.ir()));
-    match shown {
+    let verified = Lowered::new(schema, [(id, &typed)]).optimise().verify();
+    shown(verified.and_then(|verified| show_ir(stage, text, verified.ir())), diagnostics)
+}
+
+/// Prints what each pass that changes something makes of a rule's predicates, then the IR that results.
+pub fn show_passes(id: &str, text: &str, schema: &Schema, dialect: Dialect) -> (Option<String>, Vec<Diagnostic>) {
+    let options = CheckOptions { schema, dialect, live: false };
+    let (typed, diagnostics) = Parsed::new(text, dialect).check(options);
+    let Some(typed) = typed else { return (None, diagnostics) };
+    let lowered = Lowered::new(schema, [(id, &typed)]);
+    let mut lesson = ir::PassesLesson::new(text, lowered.ir());
+    let verified = lowered.optimise_watched(|pass, before, after| lesson.pass(pass, before, after)).verify();
+    shown(verified.map(|_| lesson.finish()), diagnostics)
+}
+
+fn shown(made: Result<String, PackRefused>, mut diagnostics: Vec<Diagnostic>) -> (Option<String>, Vec<Diagnostic>) {
+    match made {
         Ok(text) => (Some(text), diagnostics),
         Err(refused) => {
             diagnostics.push(refused.into());
@@ -97,37 +128,15 @@ pub fn show(stage: Stage, text: &str, schema: &Schema, dialect: Dialect) -> (Opt
     }
 }
 
-fn show_ir(stage: Stage, ir: &Ir) -> Result<String, PackRefused> {
+fn show_ir(stage: Stage, query: &str, ir: &Ir) -> Result<String, PackRefused> {
     let refused = |stage, message| PackRefused { span: Span::default(), stage, message };
     match stage {
-        Stage::Tokens | Stage::Ast | Stage::Ir => Ok(text::print(ir)),
-        Stage::Guards => Ok(guards_of(ir)),
-        Stage::Wasm => match kestrel_backend_wasm::compile(ir) {
-            Ok(module) => Ok(hexadecimal(&module)),
-            Err(error) => Err(refused("Wasm module", error.to_string())),
-        },
+        Stage::Tokens | Stage::Ast | Stage::Ir => Ok(ir::lesson(query, ir)),
+        Stage::Guards => Ok(guards::lesson(ir)),
+        Stage::Wasm => kestrel_backend_wasm::print(ir).map_err(|error| refused("Wasm module", error.to_string())),
         Stage::Lua => kestrel_backend_lua::compile(ir).map_err(|error| refused("Lua source", error.to_string())),
         Stage::Bpf => Ok(filters_of(ir)),
     }
-}
-
-fn guards_of(ir: &Ir) -> String {
-    let mut shown = String::new();
-    for (index, guard) in guards::analyze_all(ir).iter().enumerate() {
-        let predicate = text::predicate_expression(ir, PredicateId(index as u32));
-        // Writing to a string never fails.
-        let _ = writeln!(shown, "p{index} = {predicate}\n  needs {}", guards::describe(ir, guard));
-    }
-    shown
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut shown = String::new();
-    for (row, chunk) in bytes.chunks(16).enumerate() {
-        let digits: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
-        let _ = writeln!(shown, "{:08x}  {}", row * 16, digits.join(" "));
-    }
-    shown
 }
 
 fn filters_of(ir: &Ir) -> String {

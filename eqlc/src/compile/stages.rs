@@ -1,12 +1,13 @@
 //! The stages of a compilation as types: each is made from the one before it and from nothing else.
 
 use kestrel_ir::model::Ir;
+use kestrel_ir::passes::{Pass, optimise_watched};
 use kestrel_ir::verify::verify;
 use kestrel_schema::Schema;
 
 use crate::diagnostics::{Diagnostic, has_errors};
 use crate::lints;
-use crate::lower::Lowering;
+use crate::lower::{Lowering, evidence};
 use crate::syntax::{Dialect, Parse, Query, Span, parse};
 use crate::types::limit_errors::PackRefused;
 use crate::types::tree::TypedQuery;
@@ -74,6 +75,29 @@ impl Lowered {
         Lowered { ir: lowering.finish() }
     }
 
+    /// The IR.
+    pub fn ir(&self) -> &Ir {
+        &self.ir
+    }
+
+    /// Makes the IR smaller, without a change to what it answers. The evidence fields stay in the layout.
+    pub fn optimise(self) -> Optimised {
+        self.optimise_watched(|_, _, _| {})
+    }
+
+    /// The same, and tells of each pass that changes something: the pass, the IR before it and the IR behind it.
+    pub fn optimise_watched(self, watch: impl FnMut(Pass, &Ir, &Ir)) -> Optimised {
+        Optimised { ir: optimise_watched(&self.ir, evidence::FIELDS, watch) }
+    }
+}
+
+/// The rules in one IR, as small as the passes make it.
+#[derive(Debug, Clone)]
+pub struct Optimised {
+    ir: Ir,
+}
+
+impl Optimised {
     /// Checks all that runtimes rely on.
     ///
     /// # Errors

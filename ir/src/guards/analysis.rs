@@ -58,6 +58,14 @@ impl<'i> Analysis<'i> {
         }
     }
 
+    /// The clauses of a node, or of its negation, best first; `None` when it is never true.
+    pub(super) fn clauses(&mut self, node: NodeId, negated: bool) -> Option<Vec<Clause>> {
+        match self.node(node, negated, 0) {
+            Necessary::Never => None,
+            Necessary::Clauses(clauses) => Some(without_implied(&clauses)),
+        }
+    }
+
     fn node(&mut self, id: NodeId, negated: bool, depth: u32) -> Necessary {
         if let Some(answer) = self.answers.get(&(id, negated)) {
             return answer.clone();

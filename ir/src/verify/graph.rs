@@ -104,7 +104,7 @@ impl Graph {
 }
 
 /// How many references all entries hold together.
-pub(super) fn count_references(ir: &Ir) -> usize {
+pub(crate) fn count_references(ir: &Ir) -> usize {
     let values = ir.values.iter().map(|value| match value {
         Value::Call { arguments, .. } => arguments.len(),
         _ => 2,
