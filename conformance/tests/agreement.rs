@@ -112,7 +112,10 @@ impl Runtime for Panicking {
     ) -> Result<(), RuntimeError> {
         for (field, _) in atoms.layout().iter().filter(|(_, field)| field.field_type == FieldType::Long) {
             let small = |slot| matches!(slot, Slot::Integer(value) if value < -1000);
-            assert!(!frame.values(atoms.layout(), field).iter().any(small), "the broken runtime of a test");
+            if frame.values(atoms.layout(), field).iter().any(small) {
+                // A panic without the noise of the hook.
+                std::panic::resume_unwind(Box::new("the broken runtime of a test"));
+            }
         }
         self.right.evaluate(frame, atoms, cache, candidates, hits)
     }

@@ -269,13 +269,18 @@ impl Shrinker<'_> {
                         }
                     });
                 }
-                Atom::Compute { .. } | Atom::AnyObject { .. } | Atom::Lineage { .. } | Atom::Present { .. } => {}
-                other => {
-                    // The field alone may be what matters.
-                    if let Some(field) = simple_field(other) {
-                        self.take(|case| case.ir.atoms[number] = Atom::Present { field });
-                    }
-                }
+                _ => {}
+            }
+            // That some field is there may be all that matters.
+            let fields: Vec<FieldId> = self.case.ir.layout.iter().map(|(field, _)| field).take(8).collect();
+            if !matches!(atom, Atom::Present { .. }) {
+                fields.into_iter().any(|field| {
+                    self.take(|case| {
+                        if let Some(atom) = case.ir.atoms.get_mut(number) {
+                            *atom = Atom::Present { field };
+                        }
+                    })
+                });
             }
         }
     }
@@ -393,16 +398,5 @@ fn plainer(constant: &Constant) -> Vec<Constant> {
             let half: String = text.chars().take(text.chars().count() / 2).collect();
             vec![Constant::Null, Constant::String(String::new()), Constant::String(half)]
         }
-    }
-}
-
-fn simple_field(atom: &Atom) -> Option<FieldId> {
-    match atom {
-        Atom::Boolean { field, .. }
-        | Atom::Integers { field, .. }
-        | Atom::IntegerOrder { field, .. }
-        | Atom::FloatOrder { field, .. }
-        | Atom::Cidr { field, .. } => Some(*field),
-        _ => None,
     }
 }

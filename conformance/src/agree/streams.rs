@@ -33,7 +33,7 @@ const STREAMS: usize = 200;
 /// One pack in so many holds rules of all kinds. Its matchers are dearer to make.
 const RULES_EVERY: u64 = 5;
 /// How many streams go through such a pack.
-const RULE_STREAMS: usize = 60;
+const RULE_STREAMS: usize = 40;
 
 /// A runtime that several matchers use, one after the other: making one for each stream would cost more than the stream.
 #[derive(Clone)]

@@ -38,9 +38,9 @@ fn sequence(random: &mut Random, ir: &mut Ir, fields: &Fields) -> Sequence {
     let until = if until { steps.pop() } else { None };
     // What the first steps read is known when they are matched: only the leading positive ones.
     let leading = missing.iter().take_while(|missing| !**missing).count().min(steps.len());
-    for number in 1..steps.len() {
+    for (number, step) in steps.iter_mut().enumerate().skip(1) {
         if random.once_in(3) && leading > 0 {
-            steps[number].joined = Some(join(random, ir, fields, leading.min(number)));
+            step.joined = Some(join(random, ir, fields, leading.min(number)));
         }
     }
     let maxspan = (needs_maxspan || random.once_in(2)).then(|| 1 + random.below(30) as i64);

@@ -73,7 +73,7 @@ impl Expressions<'_> {
         let (function, arguments) = match random.below(7) {
             0..3 => {
                 let function = random.pick(&[Function::StartsWith, Function::EndsWith, Function::StringContains]);
-                (function, vec![text, self.of(random, Kind::Text, 0)])
+                (function, vec![text, self.part(random)])
             }
             3 => {
                 let kind = if random.once_in(3) { Kind::Text } else { Kind::Address };
@@ -158,7 +158,7 @@ impl Expressions<'_> {
                 (Function::Substring, arguments)
             }
             1 => {
-                let mut arguments = vec![text, self.of(random, Kind::Text, 0), self.of(random, Kind::Text, 0)];
+                let mut arguments = vec![text, self.part(random), self.part(random)];
                 if random.once_in(2) {
                     arguments.push(self.push(Value::Constant(Constant::Boolean(random.once_in(2)))));
                 }
@@ -204,14 +204,20 @@ impl Expressions<'_> {
                 Value::Call { function: Function::Length, fold, arguments }
             }
             10 | 11 => {
-                let mut arguments = vec![self.of(random, Kind::Text, depth)];
+                let text = if random.once_in(2) {
+                    let arguments = vec![self.of(random, Kind::Number, 0)];
+                    self.push(Value::Call { function: Function::String, fold: false, arguments })
+                } else {
+                    self.of(random, Kind::Text, depth)
+                };
+                let mut arguments = vec![text];
                 if random.once_in(3) {
                     arguments.push(self.push(Value::Constant(Constant::Integer(random.pick(&[2, 10, 16, 36, 99])))));
                 }
                 Value::Call { function: Function::Number, fold, arguments }
             }
             12 => {
-                let mut arguments = vec![self.of(random, Kind::Text, depth), self.of(random, Kind::Text, 0)];
+                let mut arguments = vec![self.of(random, Kind::Text, depth), self.part(random)];
                 if random.once_in(2) {
                     arguments.push(self.push(Value::Constant(Constant::Integer(random.below(5) as i64 - 1))));
                 }
@@ -224,6 +230,14 @@ impl Expressions<'_> {
             }
         };
         self.push(value)
+    }
+
+    /// A text that is likely to be a part of another.
+    fn part(&mut self, random: &mut Random) -> ValueId {
+        if random.once_in(3) {
+            return self.of(random, Kind::Text, 0);
+        }
+        self.text_constant(random.pick(&["", "s", "S", "h", "/", "b", "x", ".", "a", "\u{df}"]))
     }
 
     fn text_constant(&mut self, text: &str) -> ValueId {
