@@ -1,7 +1,20 @@
 //! Generators, seeded: the same seed gives the same cases on every machine.
+//!
+//! ```text
+//! fields ─▶ atoms, values ─▶ packs (IR) ─┐
+//! queries ─ the compiler ────────────────┴─▶ events, drawn from the pack's own constants
+//! streams: patterns and events for the sequence machine
+//! ```
 
+pub mod atoms;
+pub mod events;
+pub mod fields;
+pub mod packs;
 pub mod queries;
+pub mod rules;
 pub mod streams;
+pub mod values;
+pub mod words;
 
 /// A small generator of numbers (xorshift64*, Vigna 2016): enough for tests, the same everywhere.
 #[derive(Debug, Clone)]
@@ -31,10 +44,21 @@ impl Random {
         self.below(times) == 0
     }
 
+    /// True so often in a hundred.
+    pub fn percent(&mut self, chance: usize) -> bool {
+        self.below(100) < chance
+    }
+
     /// One of several, at least one.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
+}
+
+/// The seed of part `number` of a run: parts can be made in any order, on any thread, and each by itself.
+pub fn derive(seed: u64, number: u64) -> u64 {
+    let mut random = Random::new(seed ^ number.wrapping_mul(0xD134_2543_DE82_EF95).rotate_left(17));
+    random.bits() ^ random.bits().rotate_left(32)
 }
 
 /// The seed of a test run: `KESTREL_SEED`, or the one given.

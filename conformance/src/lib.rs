@@ -4,6 +4,7 @@
 //! language guide says it has. A case is compiled once; then every runtime must find the same, unless the case says why
 //! one of them cannot. The format is described at [`Suite`].
 
+pub mod agree;
 pub mod batch;
 pub mod generate;
 pub mod replay;

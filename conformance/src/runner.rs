@@ -11,8 +11,8 @@ use kestrel_schema::Schema;
 
 use crate::suite::{Case, Suite};
 
-/// The runtimes that every case runs on, the reference first.
-pub const RUNTIMES: [RuntimeKind; 3] = [RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Lua];
+/// The runtimes that every case runs on: all of this build.
+pub const RUNTIMES: [RuntimeKind; RuntimeKind::ALL.len()] = RuntimeKind::ALL;
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use kestrel_engine::runtime::RuntimeKind;
 use serde::Deserialize;
 
 /// The fixed day, in milliseconds since 1970.
@@ -97,6 +98,15 @@ impl Suite {
             }
             if case.expect.is_some() == case.errors.is_some() {
                 bail!("{}: `{}` must have either `expect` or `errors`", path.display(), case.name);
+            }
+            for (runtime, reason) in &case.skip {
+                if runtime.parse::<RuntimeKind>().is_err() || reason.trim().is_empty() {
+                    bail!(
+                        "{}: `{}` skips `{runtime}`, which is no runtime or is not explained",
+                        path.display(),
+                        case.name
+                    );
+                }
             }
             suite.documents(case).with_context(|| format!("{}: `{}`", path.display(), case.name))?;
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores of the project, each one command. This crate stays small, so that a chore can check and
 //! install what a build needs before any heavy crate is compiled.
 
+mod agree;
 #[cfg(test)]
 mod architecture;
 mod bench;
@@ -48,6 +49,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Compares all runtimes on random packs, events and streams, in release mode on all cores.
+    Agree(agree::Agree),
     /// Whole commands in release mode: medians over several runs.
     Bench,
     /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Schema { check } => schema::run(check),
         Chore::Bpf { check } => bpf::run(check),
+        Chore::Agree(options) => agree::run(&options),
         Chore::Bench => bench::run(),
         Chore::Record => demo::record(),
     };

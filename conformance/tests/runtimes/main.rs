@@ -3,7 +3,6 @@
 //! `check` takes an IR and frames, asks the reference, Wasm and Lua (compiled and interpreted by LuaJIT) about every
 //! predicate in batches of different sizes, and compares.
 
-mod generate;
 mod tables;
 
 use std::time::Instant;
@@ -16,7 +15,7 @@ use kestrel_engine::runtime::{RuntimeKind, RuntimeParts, create};
 use kestrel_ir::frame::Frame;
 use kestrel_ir::model::{Atom, Comparison, Ir, Node, NodeId, Order, Predicate, PredicateId, StringMatch};
 
-use generate::{Random, seed};
+use kestrel_conformance::generate::{Random, seed};
 use tables::{World, strings};
 
 /// The runtimes over one IR.
@@ -226,7 +225,7 @@ fn tampered_frames_agree_and_stay_in_bounds() {
                 0 => u32::MAX - random.below(16) as u32,
                 1 => bytes.len() as u32 - random.below(32) as u32,
                 2 => random.below(64) as u32,
-                _ => random.next() as u32,
+                _ => random.bits() as u32,
             };
             bytes[place..place + 4].copy_from_slice(&word.to_le_bytes());
         }
@@ -251,7 +250,7 @@ fn long_frames_grow_the_runtimes_memory_and_short_ones_follow() {
 
 #[test]
 fn generated_tables_agree() {
-    let seed = seed();
+    let seed = seed(20_240_601);
     println!("KESTREL_SEED={seed}");
     let start = Instant::now();
     let (mut pairs, mut hits) = (0, 0);

@@ -10,7 +10,7 @@ use kestrel_ir::model::{
 };
 use kestrel_schema::FieldType;
 
-use crate::generate::Random;
+use kestrel_conformance::generate::Random;
 
 /// Fields, and what makes frames of events over them.
 pub struct World {
@@ -203,7 +203,7 @@ impl World {
     /// An event with up to `many` values in each field.
     pub fn random_event(&self, random: &mut Random, many: usize) -> Event {
         let mut event = Event::new();
-        event.timestamp = random.next() as i64;
+        event.timestamp = random.bits() as i64;
         for _ in 0..random.below(many + 1) {
             event.push_text(self.number("event.category"), random.pick(&["process", "file", "network"]));
             event.push_text(self.number("process.command_line"), random.pick(&LINES));
