@@ -17,7 +17,7 @@ use kestrel_ir::model::{Ir, PredicateId};
 use kestrel_schema::FieldType;
 
 /// How many packs a run compares, each over [`EVENTS`] events.
-const PACKS: u64 = 40;
+const PACKS: u64 = 60;
 const EVENTS: usize = 150;
 
 #[test]

@@ -9,7 +9,7 @@ use kestrel_conformance::agree::{Tally, streams};
 use kestrel_conformance::generate::seed;
 
 /// How many packs a run compares.
-const PACKS: u64 = 15;
+const PACKS: u64 = 30;
 
 #[test]
 fn runtimes_and_the_batch_evaluator_find_the_same_matches() {
@@ -23,7 +23,7 @@ fn runtimes_and_the_batch_evaluator_find_the_same_matches() {
         if let Some(finding) = finding {
             let (case, difference) = minimise(finding, &every_runtime);
             let case = FoundCase::new("found", &difference.to_string(), &case).and_then(|case| case.to_toml());
-            panic!("KESTREL_SEED={seed}, pack {number}\n{difference}\n{case:?}");
+            panic!("cargo xtask agree --seed {seed} --stream-pack {number}\n{difference}\n{case:?}");
         }
     }
     println!("{tally}{:?}", start.elapsed());

@@ -40,7 +40,7 @@ pub fn run(options: &Agree) -> Result<()> {
     ensure_build_tools()?;
     let mut command = cargo();
     command.current_dir(workspace()?);
-    command.args(["run", "--quiet", "--release", "--package", "kestrel-conformance", "--bin", "agree", "--"]);
+    command.args(["run", "--release", "--package", "kestrel-conformance", "--bin", "agree", "--"]);
     for (name, number) in [
         ("--pairs", options.pairs),
         ("--streams", options.streams),

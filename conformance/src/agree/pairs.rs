@@ -44,10 +44,13 @@ pub fn pack(
         .map(|(number, _)| AtomId(number as u32))
         .collect();
     let mut source = Events::new(&ir);
-    let events: Vec<Event> =
-        (0..events).map(|number| source.event(&mut random, START + number as i64, number as u64)).collect();
-    let lineage: Vec<Vec<AtomId>> =
-        events.iter().map(|_| asked.iter().copied().filter(|_| random.once_in(2)).collect()).collect();
+    // One after the other, so that a pack with fewer events has the first of one with more.
+    let (events, lineage): (Vec<Event>, Vec<Vec<AtomId>>) = (0..events)
+        .map(|number| {
+            let event = source.event(&mut random, START + number as i64, number as u64);
+            (event, asked.iter().copied().filter(|_| random.once_in(2)).collect::<Vec<AtomId>>())
+        })
+        .unzip();
     let material = Material::new(&ir, source.table(), &events, &lineage)?;
     let truth = guarded(|| material.truth());
     let difference = match &truth {

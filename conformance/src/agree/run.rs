@@ -21,8 +21,6 @@ use super::{Tally, pairs, streams};
 const MAX_FINDINGS: u64 = 5;
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// What sets the seeds of streams apart from those of pairs.
-const STREAMS_SALT: u64 = 0x5354_5245_414D;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -58,7 +56,7 @@ impl Pack {
     fn run(self, options: &Options, contenders: &Contenders, tally: &mut Tally) -> Result<Option<Finding>> {
         match self {
             Pack::Pairs(number) => pairs::pack(options.seed, number, options.events, contenders, tally),
-            Pack::Streams(number) => streams::pack(options.seed ^ STREAMS_SALT, number, contenders, tally),
+            Pack::Streams(number) => streams::pack(options.seed, number, contenders, tally),
         }
     }
 

@@ -35,6 +35,9 @@ const RULES_EVERY: u64 = 5;
 /// How many streams go through such a pack.
 const RULE_STREAMS: usize = 40;
 
+/// What sets the seeds of streams apart from those of pairs.
+const SALT: u64 = 0x5354_5245_414D;
+
 /// A runtime that several matchers use, one after the other: making one for each stream would cost more than the stream.
 #[derive(Clone)]
 struct Lent {
@@ -150,7 +153,7 @@ pub struct Finding {
 /// # Errors
 /// When the generator or the compilers fail, which is a finding without a case.
 pub fn pack(seed: u64, number: u64, contenders: &Contenders, tally: &mut Tally) -> Result<Option<Finding>> {
-    let mut random = Random::new(crate::generate::derive(seed, number));
+    let mut random = Random::new(crate::generate::derive(seed ^ SALT, number));
     if number % RULES_EVERY == RULES_EVERY - 1 {
         return rules(&mut random, contenders, tally);
     }
