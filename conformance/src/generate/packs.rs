@@ -71,7 +71,7 @@ pub fn pack_of_queries(random: &mut Random, queries: usize) -> (Ir, Vec<String>)
         })
         .collect();
     let lowered = Lowered::new(&schema, typed.iter().map(|(id, typed)| (id.as_str(), typed)));
-    let verified = lowered.verify().unwrap_or_else(|refused| panic!("{}: {texts:#?}", refused.message));
+    let verified = lowered.optimise().verify().unwrap_or_else(|refused| panic!("{}: {texts:#?}", refused.message));
     (verified.into_ir(), texts)
 }
 
