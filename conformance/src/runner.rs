@@ -12,7 +12,7 @@ use kestrel_schema::Schema;
 use crate::suite::{Case, Suite};
 
 /// The runtimes that every case runs on, the reference first.
-pub const RUNTIMES: [RuntimeKind; 3] = [RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Lua];
+pub const RUNTIMES: [RuntimeKind; 4] = [RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Lua, RuntimeKind::Native];
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
