@@ -89,7 +89,7 @@ impl World {
                         event.push_integer(self.number(PORT), INTEGERS[place]);
                         event.push_integer(self.number(START), INTEGERS[place]);
                         event.push_float(self.number(SCORE), FLOATS[place]);
-                        event.push_boolean(self.number(ELEVATED), place % 3 == 0);
+                        event.push_boolean(self.number(ELEVATED), place.is_multiple_of(3));
                         event.push_text(self.number(NAME), ["a", "z", "m"][place % 3]);
                     }
                 }));
