@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use kestrel_core::atoms::Atoms;
 use kestrel_engine::runtime::lua::{LuaLimits, LuaRuntime};
+use kestrel_engine::runtime::native::{NativeCode, NativeOptions, NativeRuntime};
 use kestrel_engine::runtime::wasm::{WasmLimits, WasmRuntime};
 use kestrel_engine::runtime::{Runtime, RuntimeKind, RuntimeParts, create};
 use kestrel_ir::event::{Event, FieldTable};
@@ -64,6 +65,12 @@ fn main() {
     let slots = ir.layout.top_level_slots();
     let interpreted = LuaLimits { jit: false, ..LuaLimits::default() };
     runtimes.push(("lua, no jit".to_owned(), Box::new(LuaRuntime::new(&lua, slots, interpreted).expect("a source"))));
+    for (what, optimize, threads) in [("native, one thread", false, 1), ("native, optimised", true, 1)] {
+        let start = Instant::now();
+        let code = NativeCode::compile(&ir, NativeOptions { optimize, threads }).expect("code");
+        println!("{what} loads in {:?}", start.elapsed());
+        runtimes.push((what.to_owned(), Box::new(NativeRuntime::new(&code))));
+    }
 
     let mut table = FieldTable::new();
     FrameBuilder::wanted(&ir.layout, &mut table);

@@ -98,25 +98,27 @@ fn long_lists_compile_or_are_refused() {
     let names = [("5000", true), ("99999", true), ("sh", false)];
     for operator in ["in~", ":"] {
         let query = format!("process where process.name {operator} ({})", list(100_000, &|index| index.to_string()));
-        finds(&query, &[RuntimeKind::Interp, RuntimeKind::Wasm], &names);
+        finds(&query, &[RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Native], &names);
     }
     let names = [("sh5000", true), ("x19999", true), ("sh", false)];
     let query = format!("process where process.name : ({})", list(20_000, &|index| format!("*{index}")));
-    finds(&query, &[RuntimeKind::Interp, RuntimeKind::Wasm], &names);
+    finds(&query, &[RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Native], &names);
     let query = format!("process where process.name in ({})", list(100_001, &|index| index.to_string()));
     assert_eq!(errors(&query), ["E0403"]);
     let query = format!("process where process.name in ({})", list(100_000, &|index| format!("program-{index}")));
     assert_eq!(errors(&query), ["E0401"]);
     let numbers = (0..100_000).map(|index| index.to_string()).collect::<Vec<_>>().join(",");
-    finds(&format!("process where process.pid in ({numbers})"), &[RuntimeKind::Interp], &[("sh", true)]);
+    let kinds = [RuntimeKind::Interp, RuntimeKind::Native];
+    finds(&format!("process where process.pid in ({numbers})"), &kinds, &[("sh", true)]);
 }
 
 #[test]
 fn long_conditions_compile() {
+    let kinds = [RuntimeKind::Interp, RuntimeKind::Native];
     let tests: Vec<String> = (0..5_000).map(|index| format!("process.name == \"p{index}\"")).collect();
-    finds(&format!("process where {}", tests.join(" or ")), &[RuntimeKind::Interp], &[("p7", true), ("q", false)]);
+    finds(&format!("process where {}", tests.join(" or ")), &kinds, &[("p7", true), ("q", false)]);
     let tests: Vec<String> = (0..5_000).map(|index| format!("process.pid != {}", index + 8)).collect();
-    finds(&format!("process where {}", tests.join(" and ")), &[RuntimeKind::Interp], &[("q", true)]);
+    finds(&format!("process where {}", tests.join(" and ")), &kinds, &[("q", true)]);
     let steps = "[process where process.pid == 1] ".repeat(20_000);
     assert_eq!(errors(&format!("sequence by process.pid {steps}")), ["E0417"]);
     let keys = vec!["process.pid"; 20_000].join(", ");

@@ -7,10 +7,11 @@
 //! interp ── kestrel_core::runtime::Interpreting     the reference
 //! wasm ──── wasm::WasmRuntime                       module.wasm on wasmtime: sandboxed, limited
 //! lua ───── lua::LuaRuntime                         predicates.lua on LuaJIT: trusted code
-//! native ── not part of this build
+//! native ── native::NativeRuntime                   the rules themselves, compiled on loading: trusted packs
 //! ```
 
 pub mod lua;
+pub mod native;
 pub mod wasm;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use kestrel_ir::frame::{Frame, slot_offset};
 use kestrel_ir::model::Ir;
 
 use lua::{LuaLimits, LuaRuntime};
+use native::{NativeCode, NativeOptions, NativeRuntime};
 use wasm::{WasmLimits, WasmModule, WasmRuntime};
 
 /// Which runtime evaluates predicates, as `--runtime` says.
@@ -33,11 +35,13 @@ pub enum RuntimeKind {
     Wasm,
     /// LuaJIT.
     Lua,
+    /// Machine code, for trusted packs: nothing contains it, and so the strict profile refuses it.
+    Native,
 }
 
 impl RuntimeKind {
     /// All runtimes of this build.
-    pub const ALL: [RuntimeKind; 3] = [RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Lua];
+    pub const ALL: [RuntimeKind; 4] = [RuntimeKind::Interp, RuntimeKind::Wasm, RuntimeKind::Lua, RuntimeKind::Native];
 
     /// The word on the command line.
     pub fn name(self) -> &'static str {
@@ -45,6 +49,7 @@ impl RuntimeKind {
             RuntimeKind::Interp => "interp",
             RuntimeKind::Wasm => "wasm",
             RuntimeKind::Lua => "lua",
+            RuntimeKind::Native => "native",
         }
     }
 }
@@ -61,18 +66,13 @@ impl FromStr for RuntimeKind {
     /// ```
     /// use kestrel_engine::runtime::RuntimeKind;
     /// assert_eq!("wasm".parse::<RuntimeKind>()?, RuntimeKind::Wasm);
-    /// let error = "native".parse::<RuntimeKind>().unwrap_err();
-    /// assert_eq!(error.to_string(), "the native runtime is not part of this build");
+    /// let error = "tea".parse::<RuntimeKind>().unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown runtime `tea`, expected `interp`, `wasm`, `lua` or `native`");
     /// # Ok::<(), kestrel_engine::runtime::RuntimeError>(())
     /// ```
     fn from_str(word: &str) -> Result<RuntimeKind, RuntimeError> {
-        match word {
-            "native" => Err(RuntimeError::NotBuilt { runtime: "native" }),
-            _ => RuntimeKind::ALL
-                .into_iter()
-                .find(|kind| kind.name() == word)
-                .ok_or_else(|| RuntimeError::UnknownRuntime { word: word.to_owned() }),
-        }
+        let kind = RuntimeKind::ALL.into_iter().find(|kind| kind.name() == word);
+        kind.ok_or_else(|| RuntimeError::UnknownRuntime { word: word.to_owned() })
     }
 }
 
@@ -100,10 +100,11 @@ enum Code {
     Interp(Box<Ir>),
     Wasm(WasmModule),
     Lua(String),
+    Native(NativeCode),
 }
 
 impl PreparedRuntime {
-    /// Compiles what can be shared between threads: the module, for Wasm.
+    /// Compiles what can be shared between threads: the module, for Wasm; the rules themselves, for native code.
     ///
     /// # Errors
     /// When the pack has no code for the runtime or the code is refused.
@@ -113,6 +114,7 @@ impl PreparedRuntime {
             RuntimeKind::Interp => Code::Interp(Box::new(parts.ir.clone())),
             RuntimeKind::Wasm => Code::Wasm(WasmModule::compile(parts.wasm.ok_or(missing)?, WasmLimits::default())?),
             RuntimeKind::Lua => Code::Lua(parts.lua.ok_or(missing)?.to_owned()),
+            RuntimeKind::Native => Code::Native(NativeCode::compile(parts.ir, NativeOptions::default())?),
         };
         let (predicates, slots) = (parts.ir.predicates.len(), parts.ir.layout.top_level_slots());
         Ok(PreparedRuntime { code, predicates, slots })
@@ -135,6 +137,7 @@ impl PreparedRuntime {
                 self.check("lua", runtime.predicates(), self.slots)?;
                 Box::new(runtime)
             }
+            Code::Native(code) => Box::new(NativeRuntime::new(code)),
         })
     }
 

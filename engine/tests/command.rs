@@ -105,7 +105,7 @@ fn what_is_not_tried_ends_with_2() {
         ("--pack missing.kpkg --stdin", "cannot read pack missing.kpkg: No such file or directory"),
         ("--pack e.ndjson --stdin", "pack e.ndjson is refused: this is no pack"),
         ("--pack p.kpkg --replay missing.ndjson", "cannot read missing.ndjson: No such file or directory"),
-        ("--pack p.kpkg --stdin --runtime native", "the runtime `native` is not in this version"),
+        ("--pack p.kpkg --stdin --runtime jvm", "unknown runtime `jvm`, expected `interp`, `wasm`, `lua` or `native`"),
         ("--pack p.kpkg --stdin --runtime wasm", "the pack has no code for the wasm runtime"),
         ("--pack p.kpkg --stdin --mode enforce", "mode `enforce` is not in this version"),
         ("--pack p.kpkg --stdin --threads 2", "this version matches on one thread"),

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod cidr;
+pub mod cut;
 pub mod event;
 pub mod event_json;
 pub mod fold;

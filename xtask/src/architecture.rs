@@ -39,8 +39,10 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 /// Each heavy package and its one home.
-const HOMES: [(&str, &str); 12] = [
+const HOMES: [(&str, &str); 14] = [
     ("wasmtime", "kestrel-engine"),
+    ("cranelift-codegen", "kestrel-engine"),
+    ("cranelift-native", "kestrel-engine"),
     ("mlua", "kestrel-engine"),
     ("aya", "kestrel-engine"),
     ("zstd", "kestrel-engine"),

@@ -1,7 +1,7 @@
 //! Every runtime gives the interpreter's answer: tables written by hand, hostile frames, and generated ones.
 //!
-//! `check` takes an IR and frames, asks the reference, Wasm and Lua (compiled and interpreted by LuaJIT) about every
-//! predicate in batches of different sizes, and compares.
+//! `check` takes an IR and frames, asks the reference, Wasm, Lua (compiled and interpreted by LuaJIT) and native code
+//! about every predicate in batches of different sizes, and compares.
 
 mod tables;
 
@@ -10,6 +10,7 @@ use std::time::Instant;
 use kestrel_core::atoms::Atoms;
 use kestrel_core::runtime::{Interpreting, Runtime, RuntimeError};
 use kestrel_engine::runtime::lua::{LuaLimits, LuaRuntime};
+use kestrel_engine::runtime::native::{NativeCode, NativeOptions, NativeRuntime};
 use kestrel_engine::runtime::wasm::{WasmLimits, WasmRuntime};
 use kestrel_engine::runtime::{RuntimeKind, RuntimeParts, create};
 use kestrel_ir::frame::Frame;
@@ -37,6 +38,8 @@ impl Bench {
         let slots = ir.layout.top_level_slots();
         let interpreted = LuaLimits { jit: false, ..LuaLimits::default() };
         runtimes.push(Box::new(LuaRuntime::new(&lua, slots, interpreted).expect("a source")));
+        let optimized = NativeOptions { optimize: true, ..NativeOptions::default() };
+        runtimes.push(Box::new(NativeRuntime::new(&NativeCode::compile(ir, optimized).expect("code"))));
         let candidates = (0..ir.predicates.len() as u32).map(PredicateId).collect();
         Bench { atoms: Atoms::new(ir).expect("valid tables"), runtimes, candidates }
     }
@@ -202,9 +205,11 @@ fn what_the_verifier_would_refuse_does_not_overflow_a_stack() {
     ir.predicates.push(Predicate { category: None, root: node });
     assert!(kestrel_backend_wasm::compile(&ir).is_ok());
     assert!(kestrel_backend_lua::compile(&ir).is_ok());
+    assert!(NativeCode::compile(&ir, NativeOptions::default()).is_ok());
     ir.nodes.push(Node::Not(NodeId(100_001)));
     assert!(kestrel_backend_wasm::compile(&ir).is_err());
     assert!(kestrel_backend_lua::compile(&ir).is_err());
+    assert!(NativeCode::compile(&ir, NativeOptions::default()).is_err());
 }
 
 #[test]
@@ -294,7 +299,8 @@ fn failures_are_contained() {
     assert!(matches!(WasmRuntime::new(b"(module)", WasmLimits::default()), Err(RuntimeError::Load { .. })));
     let mut reference = Interpreting::new(&ir).expect("valid tables");
     let mut whole = WasmRuntime::new(&wasm, WasmLimits::default()).expect("a module");
-    for runtime in [&mut reference as &mut dyn Runtime, &mut whole] {
+    let mut native = NativeRuntime::new(&NativeCode::compile(&ir, NativeOptions::default()).expect("code"));
+    for runtime in [&mut reference as &mut dyn Runtime, &mut whole, &mut native] {
         let error =
             runtime.evaluate(frame, &atoms, &mut cache, &[PredicateId(9999)], &mut hits).expect_err("no such one");
         assert!(matches!(error, RuntimeError::UnknownPredicate { predicate: 9999, .. }), "{error}");
@@ -302,8 +308,10 @@ fn failures_are_contained() {
     let foreign = kestrel_ir::layout::Layout::new();
     let mut builder = kestrel_ir::frame::FrameBuilder::new(&foreign, &world.table);
     let short = builder.build(&event);
-    let error = whole.evaluate(short, &atoms, &mut cache, &candidates, &mut hits).expect_err("another layout");
-    assert!(matches!(error, RuntimeError::ForeignFrame), "{error}");
+    for runtime in [&mut whole as &mut dyn Runtime, &mut native] {
+        let error = runtime.evaluate(short, &atoms, &mut cache, &candidates, &mut hits).expect_err("another layout");
+        assert!(matches!(error, RuntimeError::ForeignFrame), "{error}");
+    }
 
     let source = "return function(host) return { [0] = function() error('edited badly') end } end";
     let mut lua = LuaRuntime::new(source, slots, LuaLimits::default()).expect("a source");

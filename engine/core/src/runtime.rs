@@ -1,7 +1,7 @@
 //! What every runtime does: events' frames and candidates in, the predicates that hold out.
 //!
-//! The [`Runtime`] trait, its error, and the runtime that needs no compiled code: [`Interpreting`], the reference. Wasm
-//! and Lua implement the trait in the engine, because this crate has no unsafe code. Dispatch, which picks the
+//! The [`Runtime`] trait, its error, and the runtime that needs no compiled code: [`Interpreting`], the reference. Wasm,
+//! Lua and native code implement the trait in the engine, because this crate has no unsafe code. Dispatch, which picks the
 //! candidates, does not live here either.
 
 use kestrel_ir::frame::Frame;
@@ -65,7 +65,7 @@ fn mark(candidates: &[PredicateId], hits: &[PredicateId], held: &mut [bool]) {
 #[non_exhaustive]
 pub enum RuntimeError {
     /// The word names no runtime.
-    #[error("unknown runtime `{word}`, expected `interp`, `wasm` or `lua`")]
+    #[error("unknown runtime `{word}`, expected `interp`, `wasm`, `lua` or `native`")]
     UnknownRuntime {
         /// The word.
         word: String,

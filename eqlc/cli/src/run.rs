@@ -32,7 +32,7 @@ pub struct RunArguments {
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     events: Vec<PathBuf>,
     /// What evaluates the predicates.
-    #[arg(long, default_value = "interp", value_name = "interp|wasm|lua")]
+    #[arg(long, default_value = "interp", value_name = "interp|wasm|lua|native")]
     runtime: RuntimeKind,
     /// How matches are printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]

@@ -40,7 +40,7 @@ pub struct ShellArguments {
     #[arg(long, num_args = 1.., value_name = "FILE")]
     events: Vec<PathBuf>,
     /// What evaluates the predicates.
-    #[arg(long, default_value = "interp", value_name = "interp|wasm|lua")]
+    #[arg(long, default_value = "interp", value_name = "interp|wasm|lua|native")]
     runtime: RuntimeKind,
     /// How matches are printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
@@ -59,7 +59,7 @@ lines until an empty one. Tab completes fields, functions, keywords and values t
   :explain QUERY                    what a query needs and costs, and how far it comes in the events
   :load FILE                        runs the query of a rule file (.eql, .toml), or adds the events of any other file
   :output [table|json|count]        how matches are printed
-  :runtime [interp|wasm|lua]        what evaluates the predicates
+  :runtime [interp|wasm|lua|native] what evaluates the predicates
   :dialect [elastic|endpoint|classic]
   :schema [FILE]                    the schema in use, or another one
   :help, :quit

@@ -35,7 +35,7 @@ pub struct TestArguments {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// What evaluates the predicates.
-    #[arg(long, default_value = "wasm", value_name = "interp|wasm|lua")]
+    #[arg(long, default_value = "wasm", value_name = "interp|wasm|lua|native")]
     runtime: RuntimeKind,
     #[command(flatten)]
     dialect: DialectArgument,

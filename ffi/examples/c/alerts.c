@@ -107,7 +107,7 @@ int main(int count, char **arguments) {
     int result = 1;
 
     if (count < 4) {
-        fprintf(stderr, "usage: alerts wasm|lua|interp EVENTS RULE...\n");
+        fprintf(stderr, "usage: alerts wasm|lua|native|interp EVENTS RULE...\n");
         return 2;
     }
     if (kestrel_api_version() != KESTREL_API_VERSION) {

@@ -150,7 +150,7 @@ class Engine:
 
 def main(arguments):
     if len(arguments) < 3:
-        print("usage: alerts.py wasm|lua|interp EVENTS RULE...", file=sys.stderr)
+        print("usage: alerts.py wasm|lua|native|interp EVENTS RULE...", file=sys.stderr)
         return 2
     runtime, events, *rules = arguments
     kestrel = Kestrel(os.environ.get("KESTREL_LIBRARY", "libkestrel.so"))

@@ -9,7 +9,7 @@ use kestrel_engine::session::{NamedPack, Replay, Session, SessionOptions};
 
 use crate::artefact::{crate_folder, is_there, libraries, read, run, run_cleanly, scratch, text};
 
-const RUNTIMES: [&str; 3] = ["wasm", "lua", "interp"];
+const RUNTIMES: [&str; 4] = ["wasm", "lua", "native", "interp"];
 const RULES: [&str; 2] = ["examples/data/shell_from_server.eql", "examples/data/lingering_program.eql"];
 const EVENTS: &str = "examples/data/events.ndjson";
 
