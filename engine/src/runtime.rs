@@ -12,6 +12,7 @@
 
 pub mod lua;
 pub mod wasm;
+pub mod watchdog;
 
 use std::fmt;
 use std::str::FromStr;
