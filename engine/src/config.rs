@@ -41,6 +41,8 @@ pub struct Config {
     pub alerts: Option<String>,
     /// As `--record`.
     pub record: Option<PathBuf>,
+    /// As `--code-cache`.
+    pub code_cache: Option<String>,
     /// As `--stats`.
     pub stats: Option<String>,
     /// As `--mode`.
@@ -122,6 +124,9 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         config.pack.iter_mut().chain(&mut config.record).for_each(|path| *path = folder.join(&*path));
         config.alerts = config.alerts.map(|target| below(folder, &target));
+        let cache = config.code_cache.take();
+        config.code_cache =
+            cache.map(|word| if word == "off" { word } else { folder.join(word).display().to_string() });
         Ok(config)
     }
 

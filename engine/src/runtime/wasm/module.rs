@@ -3,6 +3,7 @@
 //! In: a module's bytes and limits. Out: machine code, compiled now or taken from the cache, from which each thread starts
 //! an instance. What a module may be made of is as little as compilers for Wasm need.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use kestrel_core::runtime::RuntimeError;
@@ -13,6 +14,7 @@ use wasmtime::{
 
 use super::host::{Host, answer_atom};
 use super::{WasmLimits, load_error};
+use crate::runtime::code_cache::{Cached, CodeCache, CodeKey, CodeOrigin};
 use crate::runtime::watchdog::{self, Registration, Watch};
 
 /// A compiled module. Clones share the machine code.
@@ -36,10 +38,41 @@ impl WasmModule {
     /// # Errors
     /// When the bytes are no module, or it imports anything but `kestrel.atom`.
     pub fn compile(bytes: &[u8], limits: WasmLimits) -> Result<WasmModule, RuntimeError> {
+        WasmModule::link(&compile(&engine(limits)?, bytes)?, limits)
+    }
+
+    /// As [`WasmModule::compile`], or from the cache, where the machine code is kept when it was not there.
+    ///
+    /// # Errors
+    /// As [`WasmModule::compile`]. Whatever is wrong with the cache is told in the origin.
+    pub fn load(
+        bytes: &[u8],
+        limits: WasmLimits,
+        cache: Option<&CodeCache>,
+    ) -> Result<(WasmModule, CodeOrigin), RuntimeError> {
         let engine = engine(limits)?;
-        // Only binary modules: `Module::new` would take text too.
-        let module = Module::from_binary(&engine, bytes).map_err(load_error)?;
-        WasmModule::link(&module, limits)
+        let mut origin = CodeOrigin::default();
+        let Some(cache) = cache else { return Ok((WasmModule::link(&compile(&engine, bytes)?, limits)?, origin)) };
+        let mut key = CodeKey::new("wasm");
+        // What the compiler is and what it was told: version, options, features of the processor.
+        engine.precompile_compatibility_hash().hash(&mut key);
+        key.add(bytes);
+        match cache.load(&key) {
+            Cached::Nothing => {}
+            Cached::Refused(reason) => origin.refused = Some(reason),
+            Cached::Code(code) => match deserialize(&engine, &code) {
+                Ok(module) => {
+                    origin.cached = true;
+                    return Ok((WasmModule::link(&module, limits)?, origin));
+                }
+                Err(error) => origin.refused = Some(format!("wasmtime does not take it: {error:#}")),
+            },
+        }
+        let module = compile(&engine, bytes)?;
+        let kept = module.serialize().map_err(|error| format!("it cannot be written down: {error:#}"));
+        let kept = kept.and_then(|code| cache.store(&key, &code).map_err(|error| error.to_string()));
+        origin.not_kept = kept.err();
+        Ok((WasmModule::link(&module, limits)?, origin))
     }
 
     fn link(module: &Module, limits: WasmLimits) -> Result<WasmModule, RuntimeError> {
@@ -90,6 +123,19 @@ impl WasmModule {
         let instance = self.instance.instantiate(&mut store).map_err(load_error)?;
         Ok((store, instance))
     }
+}
+
+/// Only binary modules: `Module::new` would take text too.
+fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module, RuntimeError> {
+    Module::from_binary(engine, bytes).map_err(load_error)
+}
+
+#[expect(unsafe_code, reason = "machine code is taken as it is")]
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Module> {
+    // SAFETY: the bytes are what `Module::serialize` gave: the cache has checked that this user alone can have written
+    // them, with the cache's secret, for a key with this very module, compiler and configuration. They are in memory, so
+    // that nobody can change them now. wasmtime checks its version and configuration again.
+    unsafe { Module::deserialize(engine, code) }
 }
 
 /// A compiler with these limits built into its code.
