@@ -1,35 +1,53 @@
-//! The bodies of a module's functions: predicates, shared nodes, parts of large nodes, the loop over candidates.
+//! The bodies of a module's functions: predicates, shared nodes, parts of large nodes, the question to the host.
 //!
-//! In: the IR and its [`Split`]. Out: one encoded function each. Every predicate-like function takes nothing and leaves 1
-//! or 0; `and` and `or` stop at the first operand that decides.
+//! In: the IR and its [`Split`]. Out: one encoded function each. Every predicate-like function takes the address of the
+//! frame and the generation of answers, and leaves 1 or 0; `and` and `or` stop at the first operand that decides.
+//!
+//! An atom that is not tested inline is looked up first. Its byte among the answers is the generation for false, one more
+//! for true, and anything else when it was not asked about this event:
+//!
+//! ```text
+//! answer = answers[atom] ^ generation;  answer > 1 ? ask(atom, generation) : answer
+//! ```
 
 use std::collections::BTreeMap;
 
 use kestrel_ir::model::{AtomId, Ir, Node, NodeId, Predicate};
 use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, ValType};
 
-use crate::abi::{CANDIDATES_ADDRESS, CANDIDATES_CAPACITY, RESULTS_ADDRESS};
-use crate::inline::{AnyMore, VALUE_LOCALS};
+use crate::abi::{ANSWERS_ADDRESS, PROGRESS_ADDRESS};
+use crate::inline::AnyMore;
 use crate::split::{Split, operands};
 
-/// The type of predicates and of all functions below them: nothing in, an `i32` out.
+/// The type of predicates and of all functions below them: frame and generation in, an `i32` out. The imported function
+/// and the question to it have the same.
 pub(crate) const PREDICATE_TYPE: u32 = 0;
-/// The type of the imported function: an `i32` in, an `i32` out.
-pub(crate) const ATOM_TYPE: u32 = 1;
-/// The type of the exported function: an `i32` in, nothing out.
-pub(crate) const EVALUATE_TYPE: u32 = 2;
-/// The type of functions over an array of integers: a slot and an `i64` in, an `i32` out.
-pub(crate) const INTEGERS_TYPE: u32 = 3;
-/// The type of functions over an array of decimals: a slot and an `f64` in, an `i32` out.
-pub(crate) const FLOATS_TYPE: u32 = 4;
+/// The type of the exported function: two `i32` in, nothing out.
+pub(crate) const EVALUATE_TYPE: u32 = 1;
+/// The type of functions over an array of integers: frame, slot and an `i64` in, an `i32` out.
+pub(crate) const INTEGERS_TYPE: u32 = 2;
+/// The type of functions over an array of decimals: frame, slot and an `f64` in, an `i32` out.
+pub(crate) const FLOATS_TYPE: u32 = 3;
 /// The index of the imported function.
 pub(crate) const ATOM_FUNCTION: u32 = 0;
 /// The index of the exported function.
 pub(crate) const EVALUATE_FUNCTION: u32 = 1;
+/// The index of the function that asks the host about an atom and remembers.
+pub(crate) const ASK_FUNCTION: u32 = 2;
 /// The index of the first function over an array.
-pub(crate) const FIRST_ANY_MORE: u32 = 2;
+pub(crate) const FIRST_ANY_MORE: u32 = 3;
 /// The index of the first predicate; the others follow in order.
 pub(crate) const FIRST_PREDICATE: u32 = FIRST_ANY_MORE + AnyMore::COUNT;
+
+/// The parameter that holds the frame's address.
+pub(crate) const FRAME: u32 = 0;
+/// The parameter that holds the generation of answers.
+const GENERATION: u32 = 1;
+/// The locals that hold the value under test in an inline atom, and an answer.
+pub(crate) const INTEGER: u32 = 2;
+pub(crate) const FLOAT: u32 = 3;
+const ANSWER: u32 = 4;
+const LOCALS: [(u32, ValType); 3] = [(1, ValType::I64), (1, ValType::F64), (1, ValType::I32)];
 
 /// Which function has which index, behind the predicates.
 #[derive(Debug)]
@@ -93,9 +111,7 @@ impl Emitter<'_> {
 
     fn node(&self, sink: &mut InstructionSink<'_>, id: NodeId) {
         match self.numbering.nodes.get(&id) {
-            Some(&function) => {
-                sink.call(function);
-            }
+            Some(&function) => call(sink, function),
             None => self.written_out(sink, id),
         }
     }
@@ -116,9 +132,7 @@ impl Emitter<'_> {
                     None => self.junction(sink, all, operands, |sink, &operand| self.node(sink, operand)),
                     Some(&first) => {
                         let parts: Vec<u32> = (first..).take(self.split.parts(id).len()).collect();
-                        self.junction(sink, all, &parts, |sink, &part| {
-                            sink.call(part);
-                        });
+                        self.junction(sink, all, &parts, |sink, &part| call(sink, part));
                     }
                 }
             }
@@ -151,43 +165,49 @@ impl Emitter<'_> {
         match self.split.inline(atom) {
             Some(inline) => inline.emit(sink),
             None => {
-                sink.i32_const(atom.0 as i32).call(ATOM_FUNCTION);
+                sink.i32_const(0).i32_load8_u(answer_of(atom)).local_get(GENERATION).i32_xor().local_tee(ANSWER);
+                sink.i32_const(1).i32_gt_u();
+                sink.if_(BlockType::Empty);
+                sink.i32_const(atom.0 as i32).local_get(GENERATION).call(ASK_FUNCTION).local_set(ANSWER);
+                sink.end();
+                sink.local_get(ANSWER);
             }
         }
     }
 }
 
-/// `evaluate(count)`: each candidate's predicate by its number, its answer into its bit.
-pub(crate) fn evaluate() -> Function {
-    const COUNT: u32 = 0;
-    const INDEX: u32 = 1;
-    const WORD: u32 = 2;
-    let place = |address: u32| MemArg { offset: u64::from(address), align: 2, memory_index: 0 };
-    let mut function = Function::new([(2, ValType::I32)]);
+/// `ask(atom, generation)`: the host's answer, which is remembered until the generation is over.
+pub(crate) fn ask() -> Function {
+    const ATOM: u32 = 0;
+    const ANSWER: u32 = 2;
+    let mut function = Function::new([(1, ValType::I32)]);
     let mut sink = function.instructions();
-    sink.local_get(COUNT).i32_const(CANDIDATES_CAPACITY as i32).i32_gt_u();
-    sink.if_(BlockType::Empty).unreachable().end();
-    sink.block(BlockType::Empty).loop_(BlockType::Empty);
-    sink.local_get(INDEX).local_get(COUNT).i32_ge_u().br_if(1);
-    sink.local_get(WORD);
-    sink.local_get(INDEX).i32_const(2).i32_shl().i32_load(place(CANDIDATES_ADDRESS));
-    sink.call_indirect(0, PREDICATE_TYPE);
-    // A shift takes its count modulo 32.
-    sink.local_get(INDEX).i32_shl().i32_or().local_set(WORD);
-    // Stored each time rather than once per word: a store costs less than a branch.
-    sink.local_get(INDEX).i32_const(5).i32_shr_u().i32_const(2).i32_shl();
-    sink.local_get(WORD).i32_store(place(RESULTS_ADDRESS));
-    sink.local_get(INDEX).i32_const(1).i32_add().local_tee(INDEX);
-    // A new word when the index reaches a multiple of 32.
-    sink.i32_const(31).i32_and().i32_eqz();
-    sink.if_(BlockType::Empty).i32_const(0).local_set(WORD).end();
-    sink.br(0);
-    sink.end().end().end();
+    sink.local_get(ATOM);
+    sink.i32_const(0).i32_load(aligned(PROGRESS_ADDRESS)).local_get(ATOM).call(ATOM_FUNCTION);
+    // Nothing but 0 and 1 may get among the answers.
+    sink.i32_const(0).i32_ne().local_tee(ANSWER);
+    sink.local_get(GENERATION).i32_or().i32_store8(answer_of(AtomId(0)));
+    sink.local_get(ANSWER);
+    sink.end();
     function
 }
 
+fn call(sink: &mut InstructionSink<'_>, function: u32) {
+    sink.local_get(FRAME).local_get(GENERATION).call(function);
+}
+
+/// The place of an atom's answer.
+fn answer_of(atom: AtomId) -> MemArg {
+    MemArg { offset: u64::from(ANSWERS_ADDRESS) + u64::from(atom.0), align: 0, memory_index: 0 }
+}
+
+/// The place of a word.
+pub(crate) fn aligned(address: u32) -> MemArg {
+    MemArg { offset: u64::from(address), align: 2, memory_index: 0 }
+}
+
 fn function(body: impl FnOnce(&mut InstructionSink<'_>)) -> Function {
-    let mut function = Function::new(VALUE_LOCALS);
+    let mut function = Function::new(LOCALS);
     let mut sink = function.instructions();
     body(&mut sink);
     sink.end();

@@ -16,18 +16,12 @@ use kestrel_ir::model::{Atom, Comparison, Order};
 use kestrel_schema::FieldType;
 use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, ValType};
 
-use crate::abi::FRAME_ADDRESS;
-use crate::emit::FIRST_ANY_MORE;
+use crate::emit::{FIRST_ANY_MORE, FLOAT, FRAME, INTEGER};
 
 /// The longest list of integers that is tested one after another; the host has a search for longer ones.
 const MAX_INTEGERS: usize = 16;
 
-/// Every function with inline atoms has these two locals: the value under test.
-pub(crate) const VALUE_LOCALS: [(u32, ValType); 2] = [(1, ValType::I64), (1, ValType::F64)];
-const INTEGER: u32 = 0;
-const FLOAT: u32 = 1;
-
-/// A function over the values behind the first: `(slot: i32, wanted: i64 or f64) -> i32`.
+/// A function over the values behind the first: `(frame: i32, slot: i32, wanted: i64 or f64) -> i32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AnyMore {
     /// Whether the values are decimals.
@@ -118,7 +112,7 @@ impl InlineAtom {
     }
 
     fn load_count(&self, sink: &mut InstructionSink<'_>) {
-        sink.i32_const(0).i32_load(frame_place(self.slot));
+        sink.local_get(FRAME).i32_load(frame_place(self.slot));
     }
 
     fn test_first(&self, sink: &mut InstructionSink<'_>) {
@@ -128,14 +122,14 @@ impl InlineAtom {
                 sink.i32_const(1);
             }
             InlineTest::Integers(comparison, values) => {
-                sink.i32_const(0).i64_load(value).local_set(INTEGER);
+                sink.local_get(FRAME).i64_load(value).local_set(INTEGER);
                 any_of(sink, values, |sink, value| {
                     sink.local_get(INTEGER).i64_const(*value);
                     compare_integers(sink, *comparison);
                 });
             }
             InlineTest::Float(comparison, wanted) => {
-                sink.i32_const(0).f64_load(value).local_set(FLOAT);
+                sink.local_get(FRAME).f64_load(value).local_set(FLOAT);
                 sink.local_get(FLOAT).f64_const((*wanted).into());
                 compare_floats(sink, *comparison);
             }
@@ -151,12 +145,12 @@ impl InlineAtom {
             InlineTest::Integers(comparison, values) => {
                 let function = AnyMore { float: false, comparison: *comparison };
                 any_of(sink, values, |sink, value| {
-                    sink.i32_const(slot).i64_const(*value).call(function.index());
+                    sink.local_get(FRAME).i32_const(slot).i64_const(*value).call(function.index());
                 });
             }
             InlineTest::Float(comparison, wanted) => {
                 let function = AnyMore { float: true, comparison: *comparison };
-                sink.i32_const(slot).f64_const((*wanted).into()).call(function.index());
+                sink.local_get(FRAME).i32_const(slot).f64_const((*wanted).into()).call(function.index());
             }
         }
     }
@@ -192,23 +186,24 @@ impl AnyMore {
 
     /// The function's body; the caller has seen that there is more than one value.
     pub(crate) fn function(self) -> Function {
-        const SLOT: u32 = 0;
-        const WANTED: u32 = 1;
-        const ADDRESS: u32 = 2;
-        const END: u32 = 3;
-        const LIMIT: u32 = 4;
+        const SLOT: u32 = 1;
+        const WANTED: u32 = 2;
+        const ADDRESS: u32 = 3;
+        const END: u32 = 4;
+        const LIMIT: u32 = 5;
         let mut function = Function::new([(3, ValType::I64)]);
         let mut sink = function.instructions();
         // end = min(array + 8 * count, length - 7), in 64 bits: a value at a lower address lies in the frame as a whole.
-        sink.local_get(SLOT).i32_load(frame_place(4)).i64_extend_i32_u().local_tee(ADDRESS);
-        sink.local_get(SLOT).i32_load(frame_place(0)).i64_extend_i32_u().i64_const(3).i64_shl();
-        sink.i64_add().local_set(END);
-        sink.i32_const(0).i32_load(frame_place(4)).i64_extend_i32_u().i64_const(7).i64_sub().local_set(LIMIT);
+        sink.local_get(FRAME).local_get(SLOT).i32_add().i32_load(frame_place(4)).i64_extend_i32_u();
+        sink.local_tee(ADDRESS);
+        sink.local_get(FRAME).local_get(SLOT).i32_add().i32_load(frame_place(0)).i64_extend_i32_u();
+        sink.i64_const(3).i64_shl().i64_add().local_set(END);
+        sink.local_get(FRAME).i32_load(frame_place(4)).i64_extend_i32_u().i64_const(7).i64_sub().local_set(LIMIT);
         sink.local_get(END).local_get(LIMIT).local_get(END).local_get(LIMIT).i64_lt_s().select().local_set(END);
         sink.block(BlockType::Empty).loop_(BlockType::Empty);
         sink.local_get(ADDRESS).i64_const(8).i64_add().local_tee(ADDRESS);
         sink.local_get(END).i64_ge_s().br_if(1);
-        sink.local_get(ADDRESS).i32_wrap_i64();
+        sink.local_get(ADDRESS).i32_wrap_i64().local_get(FRAME).i32_add();
         if self.float {
             sink.f64_load(frame_place(0)).local_get(WANTED);
             compare_floats(&mut sink, self.comparison);
@@ -262,7 +257,7 @@ fn compare_floats(sink: &mut InstructionSink<'_>, comparison: Comparison) {
 
 /// A place in the frame. An alignment of one byte is only a hint less: saved frames may lie anywhere.
 fn frame_place(offset: u64) -> MemArg {
-    MemArg { offset: u64::from(FRAME_ADDRESS) + offset, align: 0, memory_index: 0 }
+    MemArg { offset, align: 0, memory_index: 0 }
 }
 
 fn is(layout: &Layout, field: FieldId, types: &[FieldType]) -> bool {

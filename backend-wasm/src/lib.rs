@@ -1,13 +1,13 @@
 //! IR to a Wasm module.
 //!
 //! In: a verified [`Ir`]. Out: the bytes of one module, validated, the same for the same IR: its predicates, called once
-//! per event with a list of candidates. Numbers and truth values are tested inline, in the frame that the host copied
-//! into linear memory; every other atom is asked of the host, which answers each once per event.
+//! for a batch of events with the predicates that are asked of each. Numbers and truth values are tested inline, in the
+//! frames that the host copied into linear memory; every other atom is asked of the host, once per event.
 //!
 //! ```text
-//! host: candidates, frame ──▶ memory    evaluate(count) ──call_indirect──▶ predicate 7 ──▶ shared node
-//! host: results           ◀── memory         │                                 └──▶ kestrel.atom(3) (host)
-//!                                            └── loop over the candidates
+//! host: events, pairs, frames ──▶ memory    evaluate(first, end) ──call_indirect──▶ predicate 7 ──▶ shared node
+//! host: results               ◀── memory         │                                     └──▶ answers ──▶ ask ──▶ host
+//!                                                └── loops over the events and their pairs
 //! ```
 //!
 //! [`abi`] says where what lies; `docs/host-api.md` is the written contract. Sequences, keys and computing atoms stay
@@ -15,6 +15,7 @@
 
 pub mod abi;
 mod emit;
+mod entry;
 mod inline;
 mod module;
 mod print;
@@ -35,6 +36,12 @@ pub enum WasmError {
         /// What is wrong.
         what: String,
     },
+    /// There are more atoms than a module has room for answers.
+    #[error("there are {atoms} atoms, a module has room for {MAX_ATOMS}")]
+    TooManyAtoms {
+        /// How many there are.
+        atoms: usize,
+    },
     /// The module came out invalid: a mistake in this crate.
     #[error("the module is not valid: {0}")]
     Invalid(#[from] wasmparser::BinaryReaderError),
@@ -46,6 +53,9 @@ pub enum WasmError {
     },
 }
 
+/// The most atoms of a module: an answer takes a byte of its memory. The limit of packs is lower.
+const MAX_ATOMS: usize = 1 << 24;
+
 /// Translates the predicates of `ir`.
 ///
 /// ```
@@ -56,8 +66,11 @@ pub enum WasmError {
 /// ```
 ///
 /// # Errors
-/// When the IR's ids do not fit together.
+/// When the IR's ids do not fit together, or there are too many atoms.
 pub fn compile(ir: &Ir) -> Result<Vec<u8>, WasmError> {
+    if ir.atoms.len() > MAX_ATOMS {
+        return Err(WasmError::TooManyAtoms { atoms: ir.atoms.len() });
+    }
     let split = split::Split::new(ir)?;
     let bytes = module::assemble(ir, &split);
     // What leaves this crate stays within Wasm 1.0, so that any engine takes it.

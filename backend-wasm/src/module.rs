@@ -11,11 +11,15 @@ use wasm_encoder::{
 
 use crate::abi;
 use crate::emit::{
-    ATOM_TYPE, EVALUATE_FUNCTION, EVALUATE_TYPE, Emitter, FIRST_PREDICATE, FLOATS_TYPE, INTEGERS_TYPE, Numbering,
-    PREDICATE_TYPE, evaluate,
+    EVALUATE_FUNCTION, EVALUATE_TYPE, Emitter, FIRST_PREDICATE, FLOATS_TYPE, INTEGERS_TYPE, Numbering, PREDICATE_TYPE,
+    ask,
 };
+use crate::entry::{GENERATION_GLOBAL, evaluate};
 use crate::inline::AnyMore;
 use crate::split::Split;
+
+/// A page of linear memory, in bytes.
+const PAGE: u32 = 64 * 1024;
 
 /// The functions of a module in order, and their names.
 struct Functions {
@@ -39,16 +43,16 @@ pub(crate) fn assemble(ir: &Ir, split: &Split) -> Vec<u8> {
     let numbering = Numbering::new(ir, split);
     let functions = functions(&Emitter { ir, split, numbering: &numbering });
     let predicates = ir.predicates.len() as u32;
+    let frames = abi::frames_address(ir.atoms.len() as u32);
 
     let mut types = TypeSection::new();
-    types.ty().function([], [ValType::I32]);
-    types.ty().function([ValType::I32], [ValType::I32]);
-    types.ty().function([ValType::I32], []);
-    types.ty().function([ValType::I32, ValType::I64], [ValType::I32]);
-    types.ty().function([ValType::I32, ValType::F64], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I32], []);
+    types.ty().function([ValType::I32, ValType::I32, ValType::I64], [ValType::I32]);
+    types.ty().function([ValType::I32, ValType::I32, ValType::F64], [ValType::I32]);
 
     let mut imports = ImportSection::new();
-    imports.import(abi::IMPORT_MODULE, abi::IMPORT_ATOM, EntityType::Function(ATOM_TYPE));
+    imports.import(abi::IMPORT_MODULE, abi::IMPORT_ATOM, EntityType::Function(PREDICATE_TYPE));
 
     let mut tables = TableSection::new();
     tables.table(TableType {
@@ -61,7 +65,7 @@ pub(crate) fn assemble(ir: &Ir, split: &Split) -> Vec<u8> {
 
     let mut memories = MemorySection::new();
     memories.memory(MemoryType {
-        minimum: abi::INITIAL_PAGES,
+        minimum: u64::from((frames + abi::FRAMES_AT_START).div_ceil(PAGE)),
         maximum: None,
         memory64: false,
         shared: false,
@@ -99,7 +103,8 @@ fn functions(emitter: &Emitter<'_>) -> Functions {
     // The import has the first index and a name, but no body.
     functions.names.append(functions.next, abi::IMPORT_ATOM);
     functions.next += 1;
-    functions.push(EVALUATE_TYPE, abi::EVALUATE_EXPORT, &evaluate());
+    functions.push(EVALUATE_TYPE, abi::EVALUATE_EXPORT, &evaluate(emitter.ir.atoms.len() as u32));
+    functions.push(PREDICATE_TYPE, "ask", &ask());
     for any_more in AnyMore::all() {
         let function_type = if any_more.float { FLOATS_TYPE } else { INTEGERS_TYPE };
         functions.push(function_type, &any_more.name(), &any_more.function());
@@ -123,19 +128,24 @@ fn exports(ir: &Ir) -> (GlobalSection, ExportSection) {
     let mut exports = ExportSection::new();
     exports.export(abi::MEMORY_EXPORT, ExportKind::Memory, 0);
     exports.export(abi::EVALUATE_EXPORT, ExportKind::Func, EVALUATE_FUNCTION);
+    let generation = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+    globals.global(generation, &ConstExpr::i32_const(0));
     let constants = [
         (abi::VERSION_EXPORT, abi::ABI_VERSION),
-        (abi::CANDIDATES_ADDRESS_EXPORT, abi::CANDIDATES_ADDRESS),
-        (abi::CANDIDATES_CAPACITY_EXPORT, abi::CANDIDATES_CAPACITY),
+        (abi::PROGRESS_ADDRESS_EXPORT, abi::PROGRESS_ADDRESS),
+        (abi::EVENTS_ADDRESS_EXPORT, abi::EVENTS_ADDRESS),
+        (abi::EVENTS_CAPACITY_EXPORT, abi::EVENTS_CAPACITY),
+        (abi::PAIRS_ADDRESS_EXPORT, abi::PAIRS_ADDRESS),
+        (abi::PAIRS_CAPACITY_EXPORT, abi::PAIRS_CAPACITY),
         (abi::RESULTS_ADDRESS_EXPORT, abi::RESULTS_ADDRESS),
-        (abi::FRAME_ADDRESS_EXPORT, abi::FRAME_ADDRESS),
+        (abi::FRAMES_ADDRESS_EXPORT, abi::frames_address(ir.atoms.len() as u32)),
         (abi::PREDICATES_EXPORT, ir.predicates.len() as u32),
         (abi::SLOTS_EXPORT, ir.layout.top_level_slots() as u32),
     ];
-    for (index, (name, value)) in constants.into_iter().enumerate() {
+    for (index, (name, value)) in (GENERATION_GLOBAL + 1..).zip(constants) {
         let global_type = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
         globals.global(global_type, &ConstExpr::i32_const(value as i32));
-        exports.export(name, ExportKind::Global, index as u32);
+        exports.export(name, ExportKind::Global, index);
     }
     (globals, exports)
 }

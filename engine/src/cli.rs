@@ -19,7 +19,7 @@ use kestrel_engine::doctor;
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::sinks::AlertTarget;
 
-use options::{Mode, RunOptions, StatsFormat, Threads};
+use options::{CacheTarget, Mode, RunOptions, StatsFormat, Threads};
 use report::{print, say};
 
 /// Runs detection packs on this host, live, or over recorded events.
@@ -59,6 +59,10 @@ struct RunArguments {
     /// Writes the events to this event log too; adds to one that is there.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Where compiled code is kept, so that a pack that ran before is ready at once; `off` keeps none.
+    /// [default: /var/cache/kestrel for root, else ~/.cache/kestrel]
+    #[arg(long, value_name = "DIR|off")]
+    code_cache: Option<CacheTarget>,
     /// Prints all counters and the loss ledger on standard error at the end: `text` or `json`.
     #[arg(long, value_name = "text|json")]
     stats: Option<StatsFormat>,

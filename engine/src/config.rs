@@ -45,6 +45,8 @@ pub struct Config {
     pub alerts: Option<String>,
     /// As `--record`.
     pub record: Option<PathBuf>,
+    /// As `--code-cache`.
+    pub code_cache: Option<String>,
     /// As `--stats`.
     pub stats: Option<String>,
     /// As `--mode`.
@@ -127,6 +129,9 @@ impl Config {
         let paths = config.pack.iter_mut().chain(&mut config.require_signature).chain(&mut config.record);
         paths.for_each(|path| *path = folder.join(&*path));
         config.alerts = config.alerts.map(|target| below(folder, &target));
+        let cache = config.code_cache.take();
+        config.code_cache =
+            cache.map(|word| if word == "off" { word } else { folder.join(word).display().to_string() });
         Ok(config)
     }
 

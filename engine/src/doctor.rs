@@ -2,9 +2,12 @@
 //!
 //! Every row is tried, none is read from a list. Nothing stays: what is loaded or attached is gone when the row is done.
 
+use std::io::ErrorKind;
+
 use serde_json::{Value as Json, json};
 
 use crate::live::{Check, LiveError, LiveOptions, LiveSource, kernel_support};
+use crate::runtime::code_cache::CodeCache;
 
 /// All rows, and whether the engine can run live.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,7 @@ pub fn diagnose() -> Diagnosis {
     checks.push(source);
     checks.push(wasm());
     checks.push(lua());
+    checks.push(code_cache());
     Diagnosis { checks, live }
 }
 
@@ -73,6 +77,21 @@ fn lua() -> Check {
         Ok(true) => row("runtime lua", true, "LuaJIT compiles code".to_owned()),
         Ok(false) => row("runtime lua", true, "LuaJIT interprets: its compiler is off here".to_owned()),
         Err(error) => row("runtime lua", false, error.to_string()),
+    }
+}
+
+fn code_cache() -> Check {
+    const NAME: &str = "code cache";
+    let Some(folder) = CodeCache::usual_folder() else {
+        return row(NAME, false, "the environment names no folder; `--code-cache DIR` does".to_owned());
+    };
+    // What is not there yet is not made: nothing stays.
+    if std::fs::symlink_metadata(&folder).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return row(NAME, true, format!("{} will be made by the first run", folder.display()));
+    }
+    match CodeCache::check_folder(&folder) {
+        Ok(()) => row(NAME, true, format!("{} can be used", folder.display())),
+        Err(error) => row(NAME, false, error.to_string()),
     }
 }
 

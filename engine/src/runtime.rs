@@ -10,9 +10,11 @@
 //! native ── native::NativeRuntime                   the rules themselves, compiled on loading: trusted packs
 //! ```
 
+pub mod code_cache;
 pub mod lua;
 pub mod native;
 pub mod wasm;
+pub mod watchdog;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +24,7 @@ pub use kestrel_core::runtime::{Runtime, RuntimeError};
 use kestrel_ir::frame::{Frame, slot_offset};
 use kestrel_ir::model::Ir;
 
+use code_cache::{CodeCache, CodeOrigin};
 use lua::{LuaLimits, LuaRuntime};
 use native::{NativeCode, NativeOptions, NativeRuntime};
 use wasm::{WasmLimits, WasmModule, WasmRuntime};
@@ -91,6 +94,8 @@ pub struct RuntimeParts<'p> {
 #[derive(Debug, Clone)]
 pub struct PreparedRuntime {
     code: Code,
+    /// Of machine code that is made when the pack is loaded.
+    origin: Option<CodeOrigin>,
     predicates: usize,
     slots: usize,
 }
@@ -109,15 +114,37 @@ impl PreparedRuntime {
     /// # Errors
     /// When the pack has no code for the runtime or the code is refused.
     pub fn new(kind: RuntimeKind, parts: &RuntimeParts<'_>) -> Result<PreparedRuntime, RuntimeError> {
+        PreparedRuntime::with_cache(kind, parts, None)
+    }
+
+    /// The same, with machine code from `cache` where it is there.
+    ///
+    /// # Errors
+    /// As [`PreparedRuntime::new`]; what is wrong with the cache is told in [`PreparedRuntime::origin`].
+    pub fn with_cache(
+        kind: RuntimeKind,
+        parts: &RuntimeParts<'_>,
+        cache: Option<&CodeCache>,
+    ) -> Result<PreparedRuntime, RuntimeError> {
+        let mut origin = None;
         let missing = RuntimeError::NoCode { runtime: kind.name() };
         let code = match kind {
             RuntimeKind::Interp => Code::Interp(Box::new(parts.ir.clone())),
-            RuntimeKind::Wasm => Code::Wasm(WasmModule::compile(parts.wasm.ok_or(missing)?, WasmLimits::default())?),
+            RuntimeKind::Wasm => {
+                let (module, from) = WasmModule::load(parts.wasm.ok_or(missing)?, WasmLimits::default(), cache)?;
+                origin = Some(from);
+                Code::Wasm(module)
+            }
             RuntimeKind::Lua => Code::Lua(parts.lua.ok_or(missing)?.to_owned()),
             RuntimeKind::Native => Code::Native(NativeCode::compile(parts.ir, NativeOptions::default())?),
         };
         let (predicates, slots) = (parts.ir.predicates.len(), parts.ir.layout.top_level_slots());
-        Ok(PreparedRuntime { code, predicates, slots })
+        Ok(PreparedRuntime { code, origin, predicates, slots })
+    }
+
+    /// Where the machine code came from; `None` for a runtime that has none before it runs.
+    pub fn origin(&self) -> Option<&CodeOrigin> {
+        self.origin.as_ref()
     }
 
     /// A runtime for one thread.

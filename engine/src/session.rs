@@ -23,13 +23,15 @@ use kestrel_schema::{EventFields, Schema};
 use serde_json::Value as Json;
 use thiserror::Error;
 
-use crate::runtime::{PreparedRuntime, RuntimeKind, RuntimeParts};
+use crate::runtime::{PreparedRuntime, RuntimeKind};
 
 mod packs;
+mod prepared;
 mod replay;
 mod trust;
 
 pub use packs::{NamedPack, without_copies};
+pub use prepared::{CodeCounters, PreparedPacks};
 pub use replay::{Replay, ReplayCounters, Verdict};
 pub use trust::{TrustError, TrustedKeys};
 
@@ -128,29 +130,6 @@ pub struct SessionCounters {
     pub live_keys: u64,
 }
 
-/// Packs whose code is compiled. Compiling is what takes time, so a live run does it before its source is open.
-pub struct PreparedPacks<'p> {
-    packs: &'p [NamedPack],
-    runtimes: Vec<PreparedRuntime>,
-    options: SessionOptions,
-}
-
-impl PreparedPacks<'_> {
-    /// Compiles the code of these packs for a runtime.
-    ///
-    /// # Errors
-    /// When the runtime does not take a pack's code.
-    pub fn new(packs: &[NamedPack], options: SessionOptions) -> Result<PreparedPacks<'_>, SessionError> {
-        let prepare = |NamedPack { name, pack }: &NamedPack| {
-            let parts = RuntimeParts { ir: pack.ir(), wasm: pack.module(), lua: pack.predicates() };
-            PreparedRuntime::new(options.runtime, &parts)
-                .map_err(|cause| SessionError::Runtime { name: name.clone(), cause })
-        };
-        let runtimes: Result<Vec<PreparedRuntime>, SessionError> = packs.iter().map(prepare).collect();
-        Ok(PreparedPacks { packs, runtimes: runtimes?, options })
-    }
-}
-
 /// Packs that run together.
 pub struct Session {
     packs: Vec<RunningPack>,
@@ -163,6 +142,7 @@ pub struct Session {
     alerts: u64,
     disabled_matches: u64,
     warnings: Vec<String>,
+    code: CodeCounters,
 }
 
 struct RunningPack {
@@ -177,13 +157,21 @@ impl Session {
     /// # Errors
     /// When a pack cannot run, or two cannot run together.
     pub fn over_documents(packs: &[NamedPack], options: SessionOptions) -> Result<Session, SessionError> {
-        let fields = packs::agreed_event_fields(packs)?;
-        packs::check_types_agree(packs)?;
+        Session::of_documents(&PreparedPacks::new(packs, options, None)?)
+    }
+
+    /// The same over packs whose code is compiled.
+    ///
+    /// # Errors
+    /// As [`Session::over_documents`].
+    pub fn of_documents(packs: &PreparedPacks<'_>) -> Result<Session, SessionError> {
+        let fields = packs::agreed_event_fields(packs.packs)?;
+        packs::check_types_agree(packs.packs)?;
         let mut table = FieldTable::new();
-        for pack in packs {
+        for pack in packs.packs {
             FrameBuilder::wanted(&pack.pack.ir().layout, &mut table);
         }
-        Session::new(&PreparedPacks::new(packs, options)?, table, fields)
+        Session::new(packs, table, fields)
     }
 
     /// A session over the events of a source whose fields follow the built-in schema.
@@ -212,13 +200,19 @@ impl Session {
             events: 0,
             alerts: 0,
             disabled_matches: 0,
-            warnings: packs::rules_in_many(packs.packs),
+            warnings: packs.warnings().chain(packs::rules_in_many(packs.packs)).collect(),
+            code: packs.counters(),
         })
     }
 
-    /// What whoever runs these packs should know: rules that are there twice.
+    /// What whoever runs these packs should know: rules that are there twice, trouble with the code cache.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Where the packs' machine code came from.
+    pub fn code(&self) -> CodeCounters {
+        self.code
     }
 
     /// The names and types of the fields that events of this session have.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 
 use crate::live::Ledger;
-use crate::session::SessionCounters;
+use crate::session::{CodeCounters, SessionCounters};
 
 /// What became of everything that a source produced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,6 +68,10 @@ pub struct RunStats {
     pub disabled_rules: usize,
     /// What the session counted.
     pub session: SessionCounters,
+    /// Where the packs' machine code came from.
+    pub code: CodeCounters,
+    /// How long it took to read the packs and to have them ready.
+    pub loading: Duration,
     /// What the runtime said when it failed first.
     pub runtime_error: Option<String>,
     /// Alerts that the sink took.
@@ -148,6 +152,12 @@ impl RunStats {
             "alerts": alerts,
             "alerts_written": self.alerts_written,
             "matches_of_disabled_rules": disabled_matches,
+            "load_seconds": self.loading.as_secs_f64(),
+            "code": {
+                "cached": self.code.cached,
+                "compiled": self.code.compiled,
+                "refused": self.code.refused,
+            },
             "elapsed_seconds": self.elapsed.as_secs_f64(),
             "events_per_second": self.events_per_second(),
             "ledger": {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
 use kestrel_engine::live::{KindSet, LiveOptions, LiveSource};
-use kestrel_engine::session::{NamedPack, PreparedPacks, Session};
+use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
 use kestrel_ir::guards::predicate_kinds;
@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 use super::Failure;
 use super::options::RunOptions;
 use super::report::say;
-use super::run::{Run, stopped, target_name};
+use super::run::{ReadPacks, Run, stopped, target_name};
 
 /// The longest wait for events before the loop looks at its other duties.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -28,9 +28,9 @@ const RECORD_EVERY: Duration = Duration::from_secs(1);
 const LAST_BATCHES: usize = 64;
 
 /// Runs until somebody says stop or the time is over.
-pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) -> Result<u8, Failure> {
-    let prepared = PreparedPacks::new(packs, options.session).map_err(Failure::usage)?;
-    let kinds = wanted_kinds(packs);
+pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) -> Result<u8, Failure> {
+    let prepared = packs.prepare(options)?;
+    let kinds = wanted_kinds(&packs.packs);
     let mut source = LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
     let session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     let mut run = Run::new(options, packs, session, "live")?;
@@ -42,7 +42,7 @@ pub(super) fn run(options: &RunOptions, packs: &[NamedPack], stop: &AtomicBool) 
         run.stats.runtime,
         target_name(&options.alerts),
     ));
-    let idle = idle_rules(packs);
+    let idle = idle_rules(&packs.packs);
     if idle > 0 {
         say(&format!(
             "{} of them want events that this version does not collect, and cannot fire",

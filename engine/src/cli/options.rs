@@ -9,6 +9,7 @@ use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
 use kestrel_engine::live::LiveOptions;
+use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
 use kestrel_engine::session::SessionOptions;
 use kestrel_engine::sinks::AlertTarget;
@@ -31,11 +32,49 @@ pub(super) struct RunOptions {
     pub(super) source: EventSource,
     pub(super) alerts: AlertTarget,
     pub(super) record: Option<PathBuf>,
+    pub(super) code_cache: CacheTarget,
     pub(super) stats: Option<StatsFormat>,
     pub(super) duration: Option<Duration>,
     pub(super) session: SessionOptions,
     pub(super) input: InputOptions,
     pub(super) live: LiveOptions,
+}
+
+/// `--code-cache`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum CacheTarget {
+    /// The usual folder, if it can be used.
+    #[default]
+    Usual,
+    Folder(PathBuf),
+    Off,
+}
+
+impl FromStr for CacheTarget {
+    type Err = std::convert::Infallible;
+
+    fn from_str(word: &str) -> Result<CacheTarget, Self::Err> {
+        Ok(match word {
+            "off" => CacheTarget::Off,
+            _ => CacheTarget::Folder(PathBuf::from(word)),
+        })
+    }
+}
+
+impl CacheTarget {
+    /// The cache, and what is to be said when there is none although one is wanted.
+    pub(super) fn open(&self) -> (Option<CodeCache>, Option<String>) {
+        let folder = match self {
+            CacheTarget::Off => None,
+            CacheTarget::Folder(folder) => Some(folder.clone()),
+            CacheTarget::Usual => CodeCache::usual_folder(),
+        };
+        match folder.map(|folder| CodeCache::open(&folder, CacheLimits::default())) {
+            None => (None, None),
+            Some(Ok(cache)) => (Some(cache), None),
+            Some(Err(error)) => (None, Some(format!("code is compiled at each start: {error}"))),
+        }
+    }
 }
 
 /// `--stats`.
@@ -126,6 +165,9 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         AlertTarget::from_str(word).map_err(|error| error.to_string())
     })?;
     let alerts = arguments.alerts.or(of_file).unwrap_or(AlertTarget::Stdout);
+    let code_cache = of_config(config.code_cache.as_deref(), "code_cache", |word| {
+        CacheTarget::from_str(word).map_err(|error| error.to_string())
+    })?;
     let of_file = of_config(config.stats.as_deref(), "stats", StatsFormat::from_str)?;
     let packs = if arguments.pack.is_empty() { config.pack } else { arguments.pack };
     if packs.is_empty() {
@@ -152,6 +194,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         source,
         alerts,
         record: arguments.record.or(config.record),
+        code_cache: arguments.code_cache.or(code_cache).unwrap_or_default(),
         stats: arguments.stats.or(of_file),
         duration: arguments.duration,
         session: SessionOptions { runtime: kind, matcher },

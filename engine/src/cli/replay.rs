@@ -8,14 +8,14 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use kestrel_engine::input::{Document, Input, InputError, Item};
-use kestrel_engine::session::{Alert, NamedPack, Replay, Session, Verdict};
+use kestrel_engine::session::{Alert, Replay, Session, Verdict};
 use kestrel_engine::stats::LossLedger;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Failure;
 use super::options::RunOptions;
 use super::report::Trouble;
-use super::run::{Run, stopped};
+use super::run::{ReadPacks, Run, stopped};
 
 /// How often a wait for standard input looks whether the run is to end.
 const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
@@ -23,7 +23,7 @@ const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// Runs over files, one after the other, as over one stream.
 pub(super) fn run(
     options: &RunOptions,
-    packs: &[NamedPack],
+    packs: &ReadPacks,
     files: &[PathBuf],
     stop: &Arc<AtomicBool>,
 ) -> Result<u8, Failure> {
@@ -48,7 +48,7 @@ pub(super) fn run(
 }
 
 /// Runs over standard input. Alerts are written as they come.
-pub(super) fn run_stdin(options: &RunOptions, packs: &[NamedPack], stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
+pub(super) fn run_stdin(options: &RunOptions, packs: &ReadPacks, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let mut replaying = Replaying::new(options, packs, "stdin")?;
     let read = replaying.input(open_stdin(options, stop), stop, true);
     let status = read.err().map_or(0, Failure::tell);
@@ -66,8 +66,8 @@ struct Replaying<'o> {
 }
 
 impl<'o> Replaying<'o> {
-    fn new(options: &'o RunOptions, packs: &[NamedPack], source: &'static str) -> Result<Replaying<'o>, Failure> {
-        let session = Session::over_documents(packs, options.session).map_err(Failure::usage)?;
+    fn new(options: &'o RunOptions, packs: &ReadPacks, source: &'static str) -> Result<Replaying<'o>, Failure> {
+        let session = Session::of_documents(&packs.prepare(options)?).map_err(Failure::usage)?;
         let replay = Replay::new(&session);
         Ok(Replaying { run: Run::new(options, packs, session, source)?, replay, trouble: Trouble::default() })
     }

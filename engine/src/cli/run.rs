@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
-use kestrel_engine::session::{Alert, NamedPack, Session, TrustedKeys, without_copies};
+use kestrel_engine::runtime::RuntimeKind;
+use kestrel_engine::session::{Alert, NamedPack, PreparedPacks, Session, TrustedKeys, without_copies};
 use kestrel_engine::sinks::{AlertSink, AlertTarget, Existing, SinkError};
 use kestrel_engine::stats::{RunStats, counted};
 use kestrel_ir::event::Event;
@@ -27,17 +28,40 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs what the options say.
 pub(super) fn run(options: &RunOptions) -> Result<u8, Failure> {
+    let began = Instant::now();
     let trusted = TrustedKeys::open(&options.required_signatures).map_err(Failure::usage)?;
     let packs = options.packs.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>();
     let packs = packs.map_err(Failure::usage)?;
     packs.iter().try_for_each(|pack| trusted.check(pack)).map_err(Failure::usage)?;
     let (packs, copies) = without_copies(packs);
     copies.iter().for_each(|copy| say(&format!("warning: {copy}")));
+    let packs = ReadPacks { packs, began };
     let stop = stop_flag().map_err(Failure::failed)?;
     match &options.source {
         EventSource::Live => live::run(options, &packs, &stop),
         EventSource::Files(files) => replay::run(options, &packs, files, &stop),
         EventSource::Stdin => replay::run_stdin(options, &packs, &stop),
+    }
+}
+
+/// Packs that were read, and when that began.
+pub(super) struct ReadPacks {
+    pub(super) packs: Vec<NamedPack>,
+    began: Instant,
+}
+
+impl ReadPacks {
+    /// Compiles the packs' code, or takes it from the cache.
+    pub(super) fn prepare(&self, options: &RunOptions) -> Result<PreparedPacks<'_>, Failure> {
+        // Only Wasm has machine code before it runs.
+        let (cache, warning) = match options.session.runtime {
+            RuntimeKind::Wasm => options.code_cache.open(),
+            _ => (None, None),
+        };
+        if let Some(warning) = warning {
+            say(&format!("warning: {warning}"));
+        }
+        PreparedPacks::new(&self.packs, options.session, cache.as_ref()).map_err(Failure::usage)
     }
 }
 
@@ -68,10 +92,11 @@ impl<'o> Run<'o> {
     /// Opens the outputs and says what the session warns of.
     pub(super) fn new(
         options: &'o RunOptions,
-        packs: &[NamedPack],
+        ReadPacks { packs, began }: &ReadPacks,
         session: Session,
         source: &'static str,
     ) -> Result<Run<'o>, Failure> {
+        let loading = began.elapsed();
         for warning in session.warnings() {
             say(&format!("warning: {warning}"));
         }
@@ -88,6 +113,8 @@ impl<'o> Run<'o> {
             packs: packs.len(),
             rules: rules().count(),
             disabled_rules: rules().filter(|rule| !rule.enabled).count(),
+            code: session.code(),
+            loading,
             ..RunStats::default()
         };
         Ok(Run {

@@ -1,94 +1,94 @@
 //! Wasm predicates on wasmtime.
 //!
-//! In: a module as `docs/host-api.md` describes it, then frames and candidates. Out: the candidates that hold. The module
-//! is not trusted: it sees its own memory and one function, has a budget of fuel, memory and stack, and every address it
-//! tells is checked against its memory each time. Where a module lies, only its own predicates are wrong.
+//! In: a module as the contract (`docs/host-api.md`) describes it, then events and candidates. Out: the candidates that
+//! hold. The module is not trusted: it sees its own memory and one function, has a budget of time or fuel, memory and
+//! stack, and every address it tells is checked against its memory each time. Where a module lies, only its own
+//! predicates are wrong.
 //!
 //! ```text
-//! evaluate: candidates, frame ─copy─▶ linear memory ─▶ call ─▶ results ─read─▶ hits
-//!                                         ▲               │
-//!                       kestrel.atom(id): the host tests ◀┘  the copied frame, through the caller's cache
+//! batch: events, pairs, frames ─copy─▶ linear memory ─▶ one call ─▶ results ─read─▶ which pairs hold
+//!                                                           │
+//!                   kestrel.atom(event, id): the host tests ◀┘  its own copy of the frame, through the event's cache
 //! ```
+//!
+//! A call that traps or overruns costs the event at which it stopped; the call goes on behind it.
+
+mod group;
+mod host;
+mod module;
+mod places;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::time::Duration;
 
 use kestrel_core::atoms::{AtomCache, Atoms};
+use kestrel_core::batch::Batch;
 use kestrel_core::runtime::{Runtime, RuntimeError, check_candidates};
 use kestrel_ir::frame::Frame;
-use kestrel_ir::model::{AtomId, PredicateId};
-use wasmtime::{
-    Caller, Config, Engine, Instance, Linker, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, TypedFunc,
-    WasmBacktraceDetails,
-};
+use kestrel_ir::model::PredicateId;
+use wasmtime::{Memory, Store, TypedFunc};
 
 use super::fits;
+use super::watchdog::{TICK, Watch};
+use group::{Added, SINGLE};
+use host::Host;
+use places::Places;
+
+pub use module::WasmModule;
 
 const RUNTIME: &str = "wasm";
-/// The version of the contract that this host speaks.
-const ABI_VERSION: u32 = 1;
-const PAGE: usize = 64 * 1024;
+/// After so many failures in one batch the rest of it is left to the interpreter: each may have taken all its time.
+const MAX_FAILURES: usize = 4;
 
 /// What a module may use.
 #[derive(Debug, Clone, Copy)]
 pub struct WasmLimits {
-    /// Fuel for one batch of at most 4,096 candidates, about one per instruction; `None` for no limit. Fuel rather than
-    /// wasmtime's epochs, because epochs need a thread that advances them.
+    /// Fuel for one call, about one per instruction; `None` for no limit. The same module overruns at the same
+    /// instruction each time, and each instruction costs for it.
     pub fuel: Option<u64>,
+    /// Time for one call, in whole ticks of the watchdog; `None` for no limit. It costs next to nothing.
+    pub time: Option<Duration>,
     /// Linear memory, in bytes. A frame that does not fit is an error.
     pub memory: usize,
     /// Stack, in bytes.
     pub stack: usize,
 }
 
-impl Default for WasmLimits {
-    fn default() -> WasmLimits {
-        WasmLimits { fuel: Some(100_000_000), memory: 16 << 20, stack: 512 << 10 }
+impl WasmLimits {
+    /// The limits for packs that whoever runs them trusts: time alone stops a runaway.
+    pub fn trusted() -> WasmLimits {
+        WasmLimits { fuel: None, time: Some(Duration::from_secs(1)), memory: 16 << 20, stack: 512 << 10 }
+    }
+
+    /// The limits for packs of strangers: fuel, so that an overrun happens at the same instruction each time.
+    pub fn strict() -> WasmLimits {
+        WasmLimits { fuel: Some(100_000_000), time: None, ..WasmLimits::trusted() }
+    }
+
+    /// The time limit in ticks of the watchdog. A tick may be over as soon as it begins, hence one more.
+    fn ticks(&self) -> Option<u64> {
+        self.time.map(|time| time.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1)
     }
 }
 
-/// A compiled module. Clones share the machine code.
-#[derive(Clone)]
-pub struct WasmModule {
-    module: Module,
-    linker: Arc<Linker<Host>>,
-    limits: WasmLimits,
+impl Default for WasmLimits {
+    fn default() -> WasmLimits {
+        WasmLimits::trusted()
+    }
 }
 
 /// An instance of a module, for one thread.
 pub struct WasmRuntime {
     store: Store<Host>,
     memory: Memory,
-    evaluate: TypedFunc<u32, ()>,
+    evaluate: TypedFunc<(u32, u32), ()>,
     places: Places,
     limits: WasmLimits,
-}
-
-/// What the imported function needs while the module runs. The caller's cache is swapped in for the call, and the atoms
-/// are a clone of the caller's, which costs a comparison of pointers per event and no unsafe code.
-struct Host {
-    atoms: Option<Atoms>,
-    cache: AtomCache,
-    memory: Option<Memory>,
-    frame: Range<usize>,
-    limits: StoreLimits,
-}
-
-/// The addresses and counts that a module exports.
-#[derive(Debug, Clone, Copy)]
-struct Places {
-    candidates: usize,
-    capacity: usize,
-    results: usize,
-    frame: usize,
-    predicates: usize,
-    slots: usize,
-}
-
-impl std::fmt::Debug for WasmModule {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("WasmModule").field("limits", &self.limits).finish_non_exhaustive()
-    }
+    /// With a time limit only, and then its ticks.
+    watch: Option<Watch>,
+    ticks: u64,
+    /// Keeps the registration with the watchdog.
+    _module: WasmModule,
 }
 
 impl std::fmt::Debug for WasmRuntime {
@@ -99,25 +99,6 @@ impl std::fmt::Debug for WasmRuntime {
 
 fn load_error(reason: impl std::fmt::Display) -> RuntimeError {
     RuntimeError::Load { runtime: RUNTIME, reason: format!("{reason:#}") }
-}
-
-impl WasmModule {
-    /// Validates a module and compiles it to machine code.
-    ///
-    /// # Errors
-    /// When the bytes are no module, or it imports anything but `kestrel.atom`.
-    pub fn compile(bytes: &[u8], limits: WasmLimits) -> Result<WasmModule, RuntimeError> {
-        let mut config = Config::new();
-        config.consume_fuel(limits.fuel.is_some()).max_wasm_stack(limits.stack);
-        // A trap is told by its reason and its batch; symbols of a generated module help nobody.
-        config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
-        let engine = Engine::new(&config).map_err(load_error)?;
-        // Only binary modules: `Module::new` would take text too.
-        let module = Module::from_binary(&engine, bytes).map_err(load_error)?;
-        let mut linker = Linker::new(&engine);
-        linker.func_wrap("kestrel", "atom", answer_atom).map_err(load_error)?;
-        Ok(WasmModule { module, linker: Arc::new(linker), limits })
-    }
 }
 
 impl WasmRuntime {
@@ -134,25 +115,14 @@ impl WasmRuntime {
     /// # Errors
     /// When the module needs more memory than it may have, or does not export what it must.
     pub fn instantiate(module: &WasmModule) -> Result<WasmRuntime, RuntimeError> {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(module.limits.memory)
-            .table_elements(1 << 20)
-            .instances(1)
-            .memories(1)
-            .tables(1)
-            .build();
-        let host = Host { atoms: None, cache: AtomCache::default(), memory: None, frame: 0..0, limits };
-        let mut store = Store::new(module.module.engine(), host);
-        store.limiter(|host| &mut host.limits);
-        if let Some(fuel) = module.limits.fuel {
-            store.set_fuel(fuel).map_err(load_error)?;
-        }
-        let instance = module.linker.instantiate(&mut store, &module.module).map_err(load_error)?;
+        let limits = module.limits();
+        let (mut store, instance) = module.start()?;
         let memory = instance.get_memory(&mut store, "memory").ok_or_else(|| load_error("it exports no `memory`"))?;
         let evaluate = instance.get_typed_func(&mut store, "evaluate").map_err(load_error)?;
         let places = Places::read(&instance, &mut store)?;
-        store.data_mut().memory = Some(memory);
-        Ok(WasmRuntime { store, memory, evaluate, places, limits: module.limits })
+        store.data_mut().begin(memory, places);
+        let (watch, ticks) = (module.watch(), limits.ticks().unwrap_or(0));
+        Ok(WasmRuntime { store, memory, evaluate, places, limits, watch, ticks, _module: module.clone() })
     }
 
     /// How many predicates the module says it has.
@@ -165,49 +135,138 @@ impl WasmRuntime {
         self.places.slots
     }
 
-    /// Copies a frame into the module's memory, which grows when it must.
-    fn place_frame(&mut self, frame: Frame<'_>) -> Result<(), RuntimeError> {
-        let length = frame.bytes().len();
-        let too_large = || RuntimeError::FrameTooLarge { runtime: RUNTIME, length };
-        let end = self.places.frame.checked_add(length).ok_or_else(too_large)?;
-        let size = self.memory.data_size(&self.store);
-        if end > size {
-            let pages = (end - size).div_ceil(PAGE) as u64;
-            self.memory.grow(&mut self.store, pages).map_err(|_| too_large())?;
+    fn check(&self, frame: Frame<'_>, candidates: &[PredicateId]) -> Result<(), RuntimeError> {
+        check_candidates(candidates, self.places.predicates)?;
+        if fits(frame, self.places.slots) { Ok(()) } else { Err(RuntimeError::ForeignFrame) }
+    }
+
+    /// Enters the module for the events of the group from `first` on.
+    fn call(&mut self, first: usize) -> wasmtime::Result<()> {
+        if let Some(fuel) = self.limits.fuel {
+            self.store.set_fuel(fuel)?;
         }
-        let place = self.places.frame..end;
-        self.memory
-            .data_mut(&mut self.store)
-            .get_mut(place.clone())
-            .ok_or_else(too_large)?
-            .copy_from_slice(frame.bytes());
-        self.store.data_mut().frame = place;
+        let range = (first as u32, self.store.data().group.len() as u32);
+        let Some(watch) = &mut self.watch else { return self.evaluate.call(&mut self.store, range) };
+        self.store.set_epoch_deadline(self.ticks);
+        let _inside = watch.enter();
+        self.evaluate.call(&mut self.store, range)
+    }
+
+    /// Evaluates the events of the group; gives those that failed. `budget` is how many calls may still fail.
+    fn run(&mut self, budget: &mut usize) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        let (memory, host) = self.memory.data_and_store_mut(&mut self.store);
+        let count = host.group.len();
+        if !host.group.clear_results(memory) {
+            let reason = "its memory no longer holds the results".to_owned();
+            return vec![Failure { rows: 0..count, reason }];
+        }
+        let mut first = 0;
+        while first < count {
+            if *budget == 0 {
+                let reason = "it failed too often in one batch".to_owned();
+                failures.push(Failure { rows: first..count, reason });
+                break;
+            }
+            let Err(error) = self.call(first) else { break };
+            *budget -= 1;
+            // The event at which it stopped, as the module says. Where that cannot be true, none of the rest is.
+            let progress = self.places.progress(self.memory.data(&self.store));
+            let rows = match progress.filter(|row| (first..count).contains(row)) {
+                Some(row) => row..row + 1,
+                None => first..count,
+            };
+            first = rows.end;
+            failures.push(Failure { rows, reason: error.root_cause().to_string() });
+        }
+        failures
+    }
+
+    /// Makes room behind the group's frames. `false` when the group is to be evaluated first.
+    fn grow(&mut self, pages: u64, length: usize) -> Result<bool, RuntimeError> {
+        match self.memory.grow(&mut self.store, pages) {
+            Ok(_) => Ok(true),
+            Err(_) if self.store.data().group.len() > 0 => Ok(false),
+            Err(_) => Err(RuntimeError::FrameTooLarge { runtime: RUNTIME, length }),
+        }
+    }
+
+    /// Adds the candidates of the host's one event from `from` on; gives how many.
+    fn add_single(&mut self, frame: Frame<'_>, candidates: &[PredicateId], from: usize) -> Result<usize, RuntimeError> {
+        loop {
+            let (memory, host) = self.memory.data_and_store_mut(&mut self.store);
+            match host.group.add(memory, SINGLE, from, frame.bytes(), candidates) {
+                Added::Pairs(count) => return Ok(count),
+                Added::Full => return Ok(0),
+                Added::Grow(pages) => self.grow(pages, frame.bytes().len())?,
+                Added::Outside => return Err(outside(candidates)),
+            };
+        }
+    }
+
+    /// Adds an event of the host's batch; evaluates what is there before when there is no room.
+    fn add_event(&mut self, event: usize, budget: &mut usize) -> Result<(), RuntimeError> {
+        let batch = &self.store.data().batch;
+        let Some(frame) = batch.frame(event) else { return Err(RuntimeError::ForeignFrame) };
+        let candidates = batch.candidates(event);
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        self.check(frame, candidates)?;
+        let count = candidates.len();
+        let mut from = 0;
+        while from < count {
+            let (memory, host) = self.memory.data_and_store_mut(&mut self.store);
+            let Some(frame) = host.batch.frame(event) else { return Err(RuntimeError::ForeignFrame) };
+            let length = frame.bytes().len();
+            let room = match host.group.add(memory, event, from, frame.bytes(), host.batch.candidates(event)) {
+                Added::Pairs(count) => {
+                    from += count;
+                    true
+                }
+                Added::Full => false,
+                Added::Grow(pages) => self.grow(pages, length)?,
+                Added::Outside => return Err(outside(host.batch.candidates(event))),
+            };
+            if !room {
+                self.run_batch(budget);
+            }
+        }
         Ok(())
     }
 
-    fn run_batch(&mut self, batch: &[PredicateId], hits: &mut Vec<PredicateId>) -> Result<(), RuntimeError> {
-        let failed = |reason: String| RuntimeError::failed(RUNTIME, batch, reason);
-        let outside = || failed("its memory no longer holds the candidates or the results".to_owned());
-        let memory = self.memory.data_mut(&mut self.store);
-        let place = memory.get_mut(self.places.candidates..).ok_or_else(outside)?;
-        let place = place.get_mut(..batch.len() * 4).ok_or_else(outside)?;
-        for (bytes, candidate) in place.chunks_exact_mut(4).zip(batch) {
-            bytes.copy_from_slice(&candidate.0.to_le_bytes());
+    /// Evaluates the group and tells the batch what came out.
+    fn run_batch(&mut self, budget: &mut usize) {
+        let failures = self.run(budget);
+        let (memory, host) = self.memory.data_and_store_mut(&mut self.store);
+        let Host { batch, group, .. } = host;
+        for Failure { rows, reason } in failures {
+            let mut last = None;
+            for row in group.rows(rows) {
+                // An event with many candidates can have more than one row.
+                if last.replace(row.event) != Some(row.event) {
+                    let error = RuntimeError::failed(RUNTIME, batch.candidates(row.event), reason.clone());
+                    batch.fail(row.event, error);
+                }
+            }
         }
-        if let Some(fuel) = self.limits.fuel {
-            self.store.set_fuel(fuel).map_err(|error| failed(error.to_string()))?;
+        for row in group.rows(0..group.len()) {
+            let Some(item) = batch.item(row.event) else { continue };
+            let Some(held) = item.held.get_mut(row.candidates.clone()) else { continue };
+            group.read(memory, row, |index| held[index] = true);
         }
-        let count = batch.len() as u32;
-        self.evaluate.call(&mut self.store, count).map_err(|error| failed(error.root_cause().to_string()))?;
-        let results = self.memory.data(&self.store).get(self.places.results..).ok_or_else(outside)?;
-        let results = results.get(..batch.len().div_ceil(8)).ok_or_else(outside)?;
-        // Bit i % 32 of the little-endian word i / 32 is bit i % 8 of byte i / 8.
-        for (byte, group) in results.iter().zip(batch.chunks(8)) {
-            let set = group.iter().enumerate().filter(|(bit, _)| byte >> bit & 1 == 1);
-            hits.extend(set.map(|(_, candidate)| *candidate));
-        }
-        Ok(())
+        group.clear();
     }
+}
+
+/// Some events of a group that could not be evaluated.
+struct Failure {
+    rows: Range<usize>,
+    reason: String,
+}
+
+fn outside(candidates: &[PredicateId]) -> RuntimeError {
+    RuntimeError::failed(RUNTIME, candidates, "its memory no longer holds the events and candidates".to_owned())
 }
 
 impl Runtime for WasmRuntime {
@@ -226,63 +285,56 @@ impl Runtime for WasmRuntime {
         if candidates.is_empty() {
             return Ok(());
         }
-        check_candidates(candidates, self.places.predicates)?;
-        if !fits(frame, self.places.slots) {
-            return Err(RuntimeError::ForeignFrame);
-        }
-        self.place_frame(frame)?;
+        self.check(frame, candidates)?;
         let host = self.store.data_mut();
-        if !host.atoms.as_ref().is_some_and(|known| known.same(atoms)) {
-            host.atoms = Some(atoms.clone());
-        }
+        host.use_atoms(atoms);
         std::mem::swap(&mut host.cache, cache);
         let before = hits.len();
-        let mut batches = candidates.chunks(self.places.capacity);
-        let outcome = batches.try_for_each(|batch| self.run_batch(batch, hits));
-        std::mem::swap(&mut self.store.data_mut().cache, cache);
+        let outcome = self.evaluate_single(frame, candidates, hits);
+        let host = self.store.data_mut();
+        std::mem::swap(&mut host.cache, cache);
+        host.group.clear();
         if outcome.is_err() {
             hits.truncate(before);
         }
         outcome
     }
-}
 
-/// `kestrel.atom(id) -> 1 or 0`. The frame is the module's copy: a module that changed it gets a trap or a wrong answer,
-/// never a read outside its memory.
-fn answer_atom(mut caller: Caller<'_, Host>, id: u32) -> wasmtime::Result<u32> {
-    if let Some(answer) = caller.data().cache.known(AtomId(id)) {
-        return Ok(u32::from(answer));
-    }
-    let Some(memory) = caller.data().memory else { wasmtime::bail!("an atom was asked for before any event") };
-    let (bytes, host) = memory.data_and_store_mut(&mut caller);
-    let frame = bytes.get(host.frame.clone()).and_then(Frame::new);
-    let (Some(frame), Some(atoms)) = (frame, &host.atoms) else { wasmtime::bail!("the module overwrote the frame") };
-    Ok(u32::from(atoms.test(AtomId(id), frame, &mut host.cache)))
-}
-
-impl Places {
-    fn read(instance: &Instance, store: &mut Store<Host>) -> Result<Places, RuntimeError> {
-        let mut global = |name: &str| {
-            let value = instance.get_global(&mut *store, name).map(|global| global.get(&mut *store));
-            let value = value.and_then(|value| value.i32()).map(|value| value as u32);
-            value.ok_or_else(|| load_error(format!("it exports no i32 global `{name}`")))
-        };
-        let version = global("abi_version")?;
-        if version != ABI_VERSION {
-            return Err(load_error(format!("it speaks ABI version {version}, this engine version {ABI_VERSION}")));
+    fn evaluate_batch(&mut self, atoms: &Atoms, batch: &mut Batch) {
+        let host = self.store.data_mut();
+        host.use_atoms(atoms);
+        std::mem::swap(&mut host.batch, batch);
+        let mut budget = MAX_FAILURES;
+        for event in 0..self.store.data().batch.len() {
+            if let Err(error) = self.add_event(event, &mut budget) {
+                self.store.data_mut().batch.fail(event, error);
+            }
         }
-        let places = Places {
-            candidates: global("candidates_address")? as usize,
-            capacity: global("candidates_capacity")? as usize,
-            results: global("results_address")? as usize,
-            frame: global("frame_address")? as usize,
-            predicates: global("predicates")? as usize,
-            slots: global("slots")? as usize,
-        };
-        // Bounds are checked with each access. Here only: that areas which overlap are told at once.
-        let in_order = places.capacity > 0
-            && places.candidates.saturating_add(places.capacity.saturating_mul(4)) <= places.results
-            && places.results.saturating_add(places.capacity.div_ceil(32) * 4) <= places.frame;
-        if in_order { Ok(places) } else { Err(load_error(format!("its areas overlap: {places:?}"))) }
+        self.run_batch(&mut budget);
+        std::mem::swap(&mut self.store.data_mut().batch, batch);
+    }
+}
+
+impl WasmRuntime {
+    fn evaluate_single(
+        &mut self,
+        frame: Frame<'_>,
+        candidates: &[PredicateId],
+        hits: &mut Vec<PredicateId>,
+    ) -> Result<(), RuntimeError> {
+        let mut from = 0;
+        while from < candidates.len() {
+            from += self.add_single(frame, candidates, from)?;
+            if let Some(failure) = self.run(&mut 1).pop() {
+                return Err(RuntimeError::failed(RUNTIME, candidates, failure.reason));
+            }
+            let (memory, host) = self.memory.data_and_store_mut(&mut self.store);
+            for row in host.group.rows(0..host.group.len()) {
+                let asked = candidates.get(row.candidates.clone()).unwrap_or(&[]);
+                host.group.read(memory, row, |index| hits.extend(asked.get(index)));
+            }
+            host.group.clear();
+        }
+        Ok(())
     }
 }
