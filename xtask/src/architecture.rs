@@ -46,6 +46,7 @@ const HOMES: [(&str, &str); 12] = [
     ("zstd", "kestrel-engine"),
     ("wasm-encoder", "kestrel-backend-wasm"),
     ("wasmparser", "kestrel-backend-wasm"),
+    ("wasmprinter", "kestrel-backend-wasm"),
     ("logos", "eqlc"),
     ("lalrpop", "eqlc"),
     ("lalrpop-util", "eqlc"),
