@@ -39,7 +39,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 /// Each heavy package and its one home.
-const HOMES: [(&str, &str); 12] = [
+const HOMES: [(&str, &str); 13] = [
     ("wasmtime", "kestrel-engine"),
     ("mlua", "kestrel-engine"),
     ("aya", "kestrel-engine"),
