@@ -3,7 +3,7 @@
 //!
 //! In: an IR. Out: WebAssembly text of the very module that goes into a pack; names and comments are added to a copy.
 //! What is a function and what it is called is read from the finished bytes, so that this file knows nothing of how they
-//! were made beyond the names `predicate_7`, `node_3` and `atom`.
+//! were made beyond the names `predicate_7`, `node_3` and `ask`, and that an answer is a byte at a place of its own.
 //!
 //! ```text
 //! module bytes ── names of our own ── wasmprinter ── rules first ── comments, line by line ──▶ text
@@ -19,9 +19,11 @@ use kestrel_ir::text::atom_expression;
 use wasm_encoder::{CustomSection, IndirectNameMap, Module, NameMap, NameSection, RawSection};
 use wasmparser::{KnownCustom, Name, Parser, Payload, ValType};
 
-use crate::abi::{EVALUATE_EXPORT, FRAME_ADDRESS, IMPORT_ATOM};
+use crate::abi::{ANSWERS_ADDRESS, EVALUATE_EXPORT};
 use crate::{WasmError, compile};
 
+/// The name of the function that asks the host.
+const ASK_FUNCTION_NAME: &str = "ask";
 /// The longest comment, in characters.
 const LONGEST: usize = 160;
 /// The longest name made of a rule's id, in characters.
@@ -145,11 +147,16 @@ fn with_names(bytes: &[u8], functions: &Functions, ir: &Ir) -> Result<Vec<u8>, W
 
 /// What the locals of a function hold. A local that is not known has no name.
 fn local_names(function: &str, locals: &Locals) -> Vec<(u32, &'static str)> {
+    const PREDICATE: [ValType; 5] = [ValType::I32, ValType::I32, ValType::I64, ValType::F64, ValType::I32];
     let known: &[&str] = match (function, locals.parameters) {
-        (EVALUATE_EXPORT, 1) if locals.types.as_slice() == [ValType::I32; 3] => &["count", "index", "word"],
-        (_, 2) if locals.types.get(2..) == Some(&[ValType::I64; 3]) => &["slot", "wanted", "at", "end", "limit"],
-        (_, 2) => &["slot", "wanted"],
-        (_, 0) if locals.types.as_slice() == [ValType::I64, ValType::F64] => &["integer", "decimal"],
+        (EVALUATE_EXPORT, 2) if locals.types.as_slice() == [ValType::I32; 7] => {
+            &["event", "end", "frame", "generation", "pair", "pairs_end", "place"]
+        }
+        (ASK_FUNCTION_NAME, 2) => &["atom", "generation", "answer"],
+        (_, 2) if locals.types.as_slice() == PREDICATE => &["frame", "generation", "integer", "decimal", "answer"],
+        (_, 3) if locals.types.get(3..) == Some(&[ValType::I64; 3]) => {
+            &["frame", "slot", "wanted", "address", "end", "limit"]
+        }
         _ => &[],
     };
     (0_u32..).zip(known.iter().copied()).collect()
@@ -248,25 +255,20 @@ fn rules_first(text: &str) -> String {
 fn commented(text: &str, functions: &Functions, ir: &Ir) -> String {
     let by_long_name: BTreeMap<String, &str> =
         functions.names.values().map(|name| (long_name(name, ir), name.as_str())).collect();
-    let asks = format!("call ${IMPORT_ATOM}");
     let mut out = legend(ir);
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
+    // Whether the function at hand is of a rule: only there an offset is that of a field or of an answer.
+    let mut of_rule = false;
+    for line in text.lines() {
         let word = line.trim_start();
         let indent = line.len() - word.len();
-        if let Some(name) = word.strip_prefix("(func $").and_then(|rest| rest.split([' ', ')']).next())
-            && let Some(sentence) = by_long_name.get(name).and_then(|name| sentence(name, ir))
-        {
-            let _ = writeln!(out, "{:indent$};; {}", "", cut(&sentence));
-        }
-        let next_asks = lines.peek().is_some_and(|next| next.trim() == asks);
-        let comment = match word.strip_prefix("i32.const ").and_then(|number| number.trim().parse().ok()) {
-            Some(atom) if next_asks && ir.atom(AtomId(atom)).is_some() => {
-                Some(format!("a{atom}: {}", atom_expression(ir, AtomId(atom))))
+        if let Some(name) = word.strip_prefix("(func $").and_then(|rest| rest.split([' ', ')']).next()) {
+            let short = by_long_name.get(name).copied().unwrap_or("");
+            of_rule = !matches!(Meaning::of(short), Meaning::Other);
+            if let Some(sentence) = sentence(short, ir) {
+                let _ = writeln!(out, "{:indent$};; {}", "", cut(&sentence));
             }
-            _ => loaded(word, ir),
-        };
-        match comment {
+        }
+        match of_rule.then(|| loaded(word, ir)).flatten() {
             Some(comment) => {
                 let _ = writeln!(out, "{line} ;; {}", cut(&comment));
             }
@@ -280,9 +282,11 @@ fn commented(text: &str, functions: &Functions, ir: &Ir) -> String {
 
 fn legend(ir: &Ir) -> String {
     let mut out = String::from(
-        ";; Each predicate is a function that leaves 1 or 0. `evaluate` calls those that the host lists as candidates and\n\
-         ;; writes a bit for each. Numbers and truth values are read from the frame in memory; every other test is asked of\n\
-         ;; the host, `call $atom`, which answers it once per event. The host knows these tests by number:\n",
+        ";; Each predicate is a function of a frame's address and of the generation of answers, and leaves 1 or 0.\n\
+         ;; `evaluate` goes over the events that the host lists, calls the predicates that each is asked about and sets a\n\
+         ;; bit for each that holds. Numbers and truth values are read from the frame. Every other test has a byte among the\n\
+         ;; answers: the generation for false, one more for true. Any other byte means that it was not asked about this\n\
+         ;; event, and `ask` has the host answer it. These are the tests by number:\n",
     );
     for index in 0..ir.atoms.len() as u32 {
         let atom = format!("a{index}: {}", atom_expression(ir, AtomId(index)));
@@ -313,18 +317,21 @@ fn sentence(name: &str, ir: &Ir) -> Option<String> {
     }
 }
 
-/// The field that a load reads, when its address is that of a slot.
+/// What a load in a function of a rule reads: an answer, which is a byte of its own, or a slot of the frame.
 fn loaded(word: &str, ir: &Ir) -> Option<String> {
     let (instruction, rest) = word.split_once(' ')?;
     if !instruction.contains(".load") {
         return None;
     }
     let offset = rest.split(' ').find_map(|part| part.strip_prefix("offset="))?.parse::<usize>().ok()?;
-    let in_frame = offset.checked_sub(FRAME_ADDRESS as usize)?;
+    if instruction == "i32.load8_u" {
+        let atom = AtomId(u32::try_from(offset.checked_sub(ANSWERS_ADDRESS as usize)?).ok()?);
+        return ir.atom(atom).map(|_| format!("a{}: {}", atom.0, atom_expression(ir, atom)));
+    }
     let slots = ir.layout.top_level_slots();
     let (_, field) = ir.layout.iter().filter(|(_, field)| field.parent.is_none()).find(|(_, field)| {
         let start = slot_offset(slots, field.slot as usize);
-        (start..start + SLOT_SIZE).contains(&in_frame)
+        (start..start + SLOT_SIZE).contains(&offset)
     })?;
     Some(field.name.escape_debug().to_string())
 }

@@ -39,7 +39,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 /// Each heavy package and its one home.
-const HOMES: [(&str, &str); 14] = [
+const HOMES: [(&str, &str); 15] = [
     ("wasmtime", "kestrel-engine"),
     ("cranelift-codegen", "kestrel-engine"),
     ("cranelift-native", "kestrel-engine"),
@@ -48,6 +48,7 @@ const HOMES: [(&str, &str); 14] = [
     ("zstd", "kestrel-engine"),
     ("wasm-encoder", "kestrel-backend-wasm"),
     ("wasmparser", "kestrel-backend-wasm"),
+    ("wasmprinter", "kestrel-backend-wasm"),
     ("logos", "eqlc"),
     ("lalrpop", "eqlc"),
     ("lalrpop-util", "eqlc"),
