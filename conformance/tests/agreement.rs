@@ -32,7 +32,8 @@ fn runtimes_agree_on_random_packs_and_events() {
         if let Some(finding) = finding {
             let (case, difference) = minimise(finding, &every_runtime);
             let case = FoundCase::new("found", &difference.to_string(), &case).and_then(|case| case.to_toml());
-            panic!("cargo xtask agree --seed {seed} --pack {number}\n{difference}\n{case:?}");
+            let case = case.unwrap_or_else(|error| format!("{error:#}"));
+            panic!("cargo xtask agree --seed {seed} --pack {number}\n{difference}\n{case}");
         }
     }
     println!("{tally}{:?}", start.elapsed());

@@ -23,7 +23,8 @@ fn runtimes_and_the_batch_evaluator_find_the_same_matches() {
         if let Some(finding) = finding {
             let (case, difference) = minimise(finding, &every_runtime);
             let case = FoundCase::new("found", &difference.to_string(), &case).and_then(|case| case.to_toml());
-            panic!("cargo xtask agree --seed {seed} --stream-pack {number}\n{difference}\n{case:?}");
+            let case = case.unwrap_or_else(|error| format!("{error:#}"));
+            panic!("cargo xtask agree --seed {seed} --stream-pack {number}\n{difference}\n{case}");
         }
     }
     println!("{tally}{:?}", start.elapsed());
