@@ -2,7 +2,7 @@
 
 use kestrel_ir::pack::{
     ActionInfo, CompilerInfo, DETACHED, EventFieldsInfo, FilterMaps, HEADER_SIZE, KindReason, MAX_PACK_SIZE, Manifest,
-    Pack, PackBuilder, PackFile, PackProblem, RuleInfo, SectionId, TacticInfo, TechniqueInfo, ThreatInfo,
+    Pack, PackBuilder, PackFile, PackProblem, PrivateKey, RuleInfo, SectionId, TacticInfo, TechniqueInfo, ThreatInfo,
 };
 use kestrel_ir::text::parse;
 use kestrel_schema::Schema;
@@ -204,8 +204,12 @@ fn a_pack_with_any_byte_changed_is_refused() {
 }
 
 #[test]
-fn a_pack_with_the_hash_of_its_damage_never_panics() {
-    let bytes = bytes();
+fn a_pack_with_the_hash_of_its_damage_never_panics_and_can_be_signed_when_it_reads() {
+    let Ok(key) = PrivateKey::generate(|seed| {
+        seed.fill(1);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let bytes = builder().build().and_then(|pack| pack.sign(&key)).expect("a valid pack").write();
     let mut random = generate::Random::new(3);
     let mut read = 0;
     for at in HEADER_SIZE..bytes.len() {
@@ -213,7 +217,12 @@ fn a_pack_with_the_hash_of_its_damage_never_panics() {
             let mut changed = bytes.clone();
             changed[at] = random.below(256) as u8;
             rehash(&mut changed);
-            read += usize::from(Pack::read(&changed).is_ok());
+            let Ok(pack) = Pack::read(&changed) else { continue };
+            read += 1;
+            let signed = pack.sign(&key).expect("there is room for a signature");
+            assert_eq!(signed.content_hash(), pack.content_hash());
+            assert!(signed.verify_signature(&[key.public()]).is_ok(), "byte {at}");
+            assert_eq!(pack.verify_signature(&[key.public()]).is_ok(), pack == signed, "byte {at}");
         }
     }
     // A letter of a name may change; the point is that the content was looked at.

@@ -1,9 +1,9 @@
 //! `eqlc bench`: what each rule of a pack costs, and each runtime, over a file of events.
 //!
 //! Measured is stage one: dispatch, which picks the predicates that are worth asking, and their evaluation by a runtime.
-//! Events are decoded and laid out as frames before the clock starts. Each number is the median of several passes, and a
-//! pass that is too short for the clock is repeated until it is not. A rule's cost is that of its predicates, each measured
-//! alone; what rules share is divided among them.
+//! Events are decoded and laid out as frames before the clock starts. Each number is made of medians of several passes, in
+//! slices so short that other work on the machine hardly shows (`measure.rs`). A rule's cost is that of its predicates,
+//! each measured alone; what rules share is divided among them.
 //!
 //! ```text
 //! events ─ events.rs ─▶ frames, candidates ─ measure.rs ─▶ nanoseconds by predicate and runtime ─ report.rs ─▶ table, JSON

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 use kestrel_core::atoms::{AtomCache, Atoms};
 use kestrel_core::dispatch::Dispatch;
 use kestrel_engine::runtime::{Runtime, RuntimeError, RuntimeKind, RuntimeParts, create};
+use kestrel_ir::frame::Frame;
 use kestrel_ir::model::{Ir, PredicateId};
 
 use super::events::Events;
 
-/// A pass over all events takes at least so long.
-const SHORTEST_PASS: Duration = Duration::from_millis(1);
-/// A pass over the events of one predicate.
-const SHORTEST_PREDICATE_PASS: Duration = Duration::from_micros(100);
-/// The most repetitions within a pass.
-const MOST_REPETITIONS: u32 = 100_000;
+/// What is timed at once lasts about so long.
+const SLICE: Duration = Duration::from_micros(100);
+/// The fewest items of a slice, so that reading the clock does not count.
+const SHORTEST_SLICE: usize = 8;
+/// The most repetitions of work that is shorter than a slice.
+const MOST_REPETITIONS: u128 = 100_000;
+/// How often everything is done before it is timed.
+const WARM_UPS: u32 = 2;
 /// Loading is not repeated beyond this.
 const LONGEST_LOADING: Duration = Duration::from_secs(2);
 
@@ -39,12 +42,11 @@ pub struct RuntimeCost {
 pub fn dispatch(ir: &Ir, events: &Events, passes: u32) -> f64 {
     let mut dispatch = Dispatch::new(ir);
     let mut candidates = Vec::new();
-    median_of(passes, SHORTEST_PASS, || {
-        for frame in events.frames.iter().filter_map(|frame| frame.frame()) {
-            candidates.clear();
-            dispatch.candidates(black_box(frame), &mut candidates);
-            black_box(&candidates);
-        }
+    let frames: Vec<Frame<'_>> = events.frames.iter().filter_map(|frame| frame.frame()).collect();
+    median_of(passes, &frames, |frame| {
+        candidates.clear();
+        dispatch.candidates(black_box(frame), &mut candidates);
+        black_box(&candidates);
     })
 }
 
@@ -74,24 +76,16 @@ pub fn runtime(
     let every: Vec<u32> =
         (0_u32..).zip(&events.candidates).filter(|(_, asked)| !asked.is_empty()).map(|(at, _)| at).collect();
     let mut asker = Asker { runtime: runtime.as_mut(), atoms, cache: atoms.cache(), hits: Vec::new(), failure: None };
-    let all = median_of(passes, SHORTEST_PASS, || {
-        for &at in &every {
-            asker.ask(events, at, None);
-        }
+    let all = median_of(passes, &every, |at| {
+        asker.ask(events, at, None);
     });
     let of_predicate = events_of_predicates(parts.ir, events);
     let (mut predicates, mut hits) = (Vec::new(), Vec::new());
     for (predicate, asked) in (0..).map(PredicateId).zip(&of_predicate) {
         hits.push(asked.iter().map(|&at| asker.ask(events, at, Some(predicate))).sum());
-        predicates.push(if asked.is_empty() {
-            0.0
-        } else {
-            median_of(passes, SHORTEST_PREDICATE_PASS, || {
-                for &at in asked {
-                    asker.ask(events, at, Some(predicate));
-                }
-            })
-        });
+        predicates.push(median_of(passes, asked, |at| {
+            asker.ask(events, at, Some(predicate));
+        }));
     }
     Ok(RuntimeCost { kind, load, all, predicates, hits, failure: asker.failure })
 }
@@ -139,21 +133,35 @@ impl Asker<'_> {
     }
 }
 
-/// The median time of `act` in nanoseconds, over passes in which it is repeated until they last long enough. The first
-/// call, which warms caches, is not counted.
-fn median_of(passes: u32, shortest: Duration, mut act: impl FnMut()) -> f64 {
-    act();
-    let start = Instant::now();
-    act();
-    let once = start.elapsed().max(Duration::from_nanos(1));
-    let repetitions = (shortest.as_nanos() / once.as_nanos() + 1).min(u128::from(MOST_REPETITIONS)) as u32;
-    let mut times: Vec<f64> = (0..passes.max(1))
-        .map(|_| {
+/// How long `act` takes for all items together, in nanoseconds.
+///
+/// The items are cut into slices that last about as long as [`SLICE`], each slice is timed once in every pass, and the
+/// medians of the slices are added up. A slice is shorter than what the system gives a process at once, so on a busy
+/// machine most slices are not interrupted and the medians are of the work alone. Work shorter than a slice is repeated.
+/// What is done before the passes warms caches and is not counted.
+fn median_of<T: Copy>(passes: u32, items: &[T], mut act: impl FnMut(T)) -> f64 {
+    let mut whole = |_: u32| {
+        let start = Instant::now();
+        items.iter().for_each(|&item| act(item));
+        start.elapsed()
+    };
+    let once = (0..WARM_UPS).map(&mut whole).min().unwrap_or_default().max(Duration::from_nanos(1));
+    let parts = (once.as_nanos() / SLICE.as_nanos() + 1).min(items.len().max(1) as u128) as usize;
+    let length = items.len().div_ceil(parts).max(SHORTEST_SLICE);
+    let repetitions = if parts > 1 { 1 } else { (SLICE.as_nanos() / once.as_nanos() + 1).min(MOST_REPETITIONS) as u32 };
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); items.len().div_ceil(length)];
+    for _ in 0..passes.max(1) {
+        for (slice, times) in items.chunks(length).zip(&mut times) {
             let start = Instant::now();
-            (0..repetitions).for_each(|_| act());
-            start.elapsed().as_nanos() as f64 / f64::from(repetitions)
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
+            for _ in 0..repetitions {
+                slice.iter().for_each(|&item| act(item));
+            }
+            times.push(start.elapsed().as_nanos() as f64 / f64::from(repetitions));
+        }
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied().unwrap_or_default()
+    };
+    times.iter_mut().map(median).sum()
 }
