@@ -5,6 +5,7 @@
 
 use anyhow::{Context as _, Result};
 use kestrel_core::atoms::Atoms;
+use kestrel_core::batch::{Batch, MAX_BATCH_EVENTS};
 use kestrel_core::dispatch::Dispatch;
 use kestrel_core::runtime::Runtime;
 use kestrel_engine::runtime::lua::{LuaLimits, LuaRuntime};
@@ -112,10 +113,12 @@ pub struct Way {
 }
 
 /// All ways.
-pub const WAYS: [Way; 3] = [
+pub const WAYS: [Way; 5] = [
     Way { name: "all predicates at once", ask: at_once },
-    Way { name: "in batches, the last predicates first", ask: in_batches },
+    Way { name: "in groups, the last predicates first", ask: in_groups },
     Way { name: "what dispatch picks", ask: as_dispatched },
+    Way { name: "all predicates, events in batches", ask: in_batches },
+    Way { name: "what dispatch picks, events in batches", ask: in_dispatched_batches },
 ];
 
 impl Way {
@@ -220,11 +223,60 @@ impl Material {
     }
 }
 
+impl Material {
+    /// Asks about many events at a time, as the matcher does: batches of changing size over one [`Batch`], so that what
+    /// one leaves behind would show in the next.
+    fn batches<'m>(
+        &'m self,
+        runtime: &mut dyn Runtime,
+        candidates: impl Fn(usize) -> &'m [PredicateId],
+    ) -> Result<Answers, Refusal> {
+        let mut answers = Answers::new(self.events(), self.everything.len());
+        let mut batch = Batch::default();
+        let mut first = 0;
+        for size in [MAX_BATCH_EVENTS, 1, 7, 33].into_iter().cycle() {
+            let end = self.events().min(first + size);
+            if first == end {
+                break;
+            }
+            batch.clear();
+            for event in first..end {
+                let refusal = |message: &str| Refusal { event, message: message.to_owned() };
+                let frame = self.frame(event).ok_or_else(|| refusal("its frame does not read back"))?;
+                let number = batch.push(frame, || self.atoms.cache());
+                if let Some(item) = batch.item(number) {
+                    self.context(event).lineage.iter().for_each(|&atom| item.cache.add_lineage(atom));
+                }
+                batch.ask(candidates(event));
+            }
+            runtime.evaluate_batch(&self.atoms, &mut batch);
+            if let Some((number, error)) = batch.take_failures().into_iter().next() {
+                return Err(Refusal { event: first + number, message: error.to_string() });
+            }
+            for event in first..end {
+                let asked = batch.candidates(event - first).iter().zip(batch.held(event - first));
+                let holding: Vec<PredicateId> = asked.filter(|(_, held)| **held).map(|(id, _)| *id).collect();
+                answers.set(event, &holding);
+            }
+            first = end;
+        }
+        Ok(answers)
+    }
+}
+
+fn in_batches(material: &Material, runtime: &mut dyn Runtime) -> Result<Answers, Refusal> {
+    material.batches(runtime, |_| &material.everything)
+}
+
+fn in_dispatched_batches(material: &Material, runtime: &mut dyn Runtime) -> Result<Answers, Refusal> {
+    material.batches(runtime, |event| material.candidates.get(event).map_or(&[], Vec::as_slice))
+}
+
 fn at_once(material: &Material, runtime: &mut dyn Runtime) -> Result<Answers, Refusal> {
     material.each(runtime, |_| vec![&material.everything])
 }
 
-fn in_batches(material: &Material, runtime: &mut dyn Runtime) -> Result<Answers, Refusal> {
+fn in_groups(material: &Material, runtime: &mut dyn Runtime) -> Result<Answers, Refusal> {
     // Sizes that no power of two divides, one of each kind a runtime may treat on its own: one, few, many.
     material.each(runtime, |event| {
         let size = [1, 7, 33][event % 3];

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use kestrel_core::atoms::{AtomCache, Atoms};
+use kestrel_core::batch::Batch;
 use kestrel_core::key::KeyPart;
 use kestrel_core::matcher::{Match, Matcher, MatcherOptions};
 use kestrel_core::runtime::{Interpreting, Runtime, RuntimeError};
@@ -67,13 +68,28 @@ impl Runtime for Lent {
         let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         runtime.evaluate(frame, atoms, cache, candidates, hits)
     }
+
+    fn evaluate_batch(&mut self, atoms: &Atoms, batch: &mut Batch) {
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner).evaluate_batch(atoms, batch);
+    }
+}
+
+/// How a stream reaches a matcher. The judge sees one event at a time, the others as many as a batch holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Alone,
+    Batched,
 }
 
 /// A stream through a fresh matcher.
-fn matches(ir: &Ir, table: &FieldTable, events: &[Event], runtime: Box<dyn Runtime>) -> Result<Vec<Match>> {
+fn matches(ir: &Ir, table: &FieldTable, events: &[Event], runtime: Box<dyn Runtime>, pace: Pace) -> Result<Vec<Match>> {
     let mut matcher = Matcher::new(ir, table, runtime, MatcherOptions::default())?;
     let mut matches = Vec::new();
-    events.iter().for_each(|event| matcher.process(event, &mut matches));
+    for event in events {
+        if matcher.queue(event) || pace == Pace::Alone {
+            matcher.flush(&mut matches);
+        }
+    }
     matcher.finish(&mut matches);
     match matcher.runtime_error() {
         Some(error) => Err(anyhow!("{error}")),
@@ -104,7 +120,7 @@ pub fn describe(matches: &[Match]) -> Vec<String> {
 
 /// What the matcher over the interpreter finds.
 pub(super) fn reference(ir: &Ir, table: &FieldTable, events: &[Event]) -> Result<Vec<String>> {
-    Ok(describe(&matches(ir, table, events, Box::new(Interpreting::new(ir)?))?))
+    Ok(describe(&matches(ir, table, events, Box::new(Interpreting::new(ir)?), Pace::Alone)?))
 }
 
 /// The first contender whose matches are others.
@@ -116,7 +132,7 @@ pub(super) fn compare(
     contenders: &Contenders,
 ) -> Result<Option<Difference>> {
     for contender in contenders(ir)? {
-        let found = guarded(|| Ok(describe(&matches(ir, table, events, contender.runtime)?)));
+        let found = guarded(|| Ok(describe(&matches(ir, table, events, contender.runtime, Pace::Batched)?)));
         if let Some(difference) = difference_of(&contender.name, found, truth) {
             return Ok(Some(difference));
         }
@@ -225,9 +241,9 @@ impl Bench<'_> {
 
     /// What the matcher over the interpreter finds, and who finds something else.
     fn stream(&self, events: &[Event]) -> Result<(Vec<Match>, Option<Finding>)> {
-        let truth = matches(self.ir, &self.table, events, Box::new(self.judge.clone()))?;
+        let truth = matches(self.ir, &self.table, events, Box::new(self.judge.clone()), Pace::Alone)?;
         for (name, lent) in &self.lent {
-            let found = guarded(|| matches(self.ir, &self.table, events, Box::new(lent.clone())));
+            let found = guarded(|| matches(self.ir, &self.table, events, Box::new(lent.clone()), Pace::Batched));
             if matches!(&found, Ok(Ok(found)) if *found == truth) {
                 continue;
             }
@@ -268,8 +284,8 @@ fn batch_case(random: &mut Random, pattern: &Pattern, seen: &[StreamEvent]) -> C
     let pack = PatternPack::new(random, patterns);
     let differs = |seen: &[StreamEvent]| {
         let events = pack.events(&[seen.to_vec()]);
-        let found =
-            Interpreting::new(&pack.ir).map(|runtime| matches(&pack.ir, &pack.table, &events, Box::new(runtime)));
+        let found = Interpreting::new(&pack.ir)
+            .map(|runtime| matches(&pack.ir, &pack.table, &events, Box::new(runtime), Pace::Alone));
         matches!(found, Ok(Ok(found)) if in_batch_order(&found, 0) != batch::evaluate(pattern, seen))
     };
     let mut seen = seen.to_vec();
