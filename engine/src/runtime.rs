@@ -11,6 +11,7 @@
 //! ```
 
 pub mod lua;
+pub mod profile;
 pub mod wasm;
 
 use std::fmt;
