@@ -6,6 +6,7 @@ mod architecture;
 mod bench;
 mod bpf;
 mod demo;
+mod host_api;
 mod packages;
 mod schema;
 mod test;
@@ -42,6 +43,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Writes what is generated from the host API's table: bindings, prelude, reference, Rust table.
+    HostApi {
+        /// Only compares, and fails when something is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Builds the kernel programs to the object that is checked in.
     Bpf {
         /// Only compares, and fails when the object is stale.
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Demo { replay_only } => demo::run(replay_only),
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Schema { check } => schema::run(check),
+        Chore::HostApi { check } => host_api::run(check),
         Chore::Bpf { check } => bpf::run(check),
         Chore::Bench => bench::run(),
         Chore::Record => demo::record(),
