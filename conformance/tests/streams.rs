@@ -30,7 +30,7 @@ fn ir(pattern: &Pattern) -> Ir {
     let steps = pattern.missing.iter().enumerate().map(|(term, &missing)| step(format!("t{term}"), missing)).collect();
     let until = pattern.until.then(|| step("until".to_owned(), false));
     let kind = RuleKind::Sequence(Sequence { steps, maxspan: pattern.maxspan, until });
-    ir.rules.push(Rule { id: "generated".to_owned(), kind, pipes: Vec::new() });
+    ir.rules.push(Rule { id: "generated".to_owned(), kind, pipes: Vec::new(), program: None });
     ir
 }
 

@@ -109,6 +109,7 @@ impl Lowering {
             predicates: self.predicates.into_entries(),
             rules: self.rules,
             lineage: self.lineage,
+            programs: self.programs,
         }
     }
 

@@ -28,13 +28,14 @@ mod container;
 mod error;
 mod manifest;
 
+pub use check::MAX_PROGRAM;
 pub use container::{
     DETACHED, HEADER_SIZE, MAGIC, MAX_PACK_SIZE, MAX_SECTIONS, PACK_MAJOR, PACK_MINOR, SectionId, SectionInfo,
 };
 pub use error::{PackError, PackProblem};
 pub use manifest::{
-    ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, RuleInfo, StateBudget,
-    TacticInfo, TechniqueInfo, ThreatInfo, state_budget,
+    ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, PredicateInfo, ProgramFile,
+    RuleInfo, StateBudget, TacticInfo, TechniqueInfo, ThreatInfo, capabilities, state_budget,
 };
 
 /// A pack that was read or built: everything in it is checked.
@@ -50,13 +51,14 @@ pub struct Pack {
     filters: FilterMaps,
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
+    programs: Vec<ProgramFile>,
 }
 
 /// The parts of a pack to be built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackBuilder {
     /// What people and engines want to know without reading the rules. [`PackBuilder::build`] fills in what follows from
-    /// the IR and the filter maps: required fields and kinds, and the state budget.
+    /// the IR and the filter maps: required fields and kinds, the state budget, and what the hand-written predicates are.
     pub manifest: Manifest,
     /// The rules.
     pub ir: Ir,
@@ -70,6 +72,8 @@ pub struct PackBuilder {
     pub sources: Vec<PackFile>,
     /// The rules' tests with the alerts that they expect; their order does not matter.
     pub tests: Vec<PackFile>,
+    /// The code of the hand-written predicates, in the order of the IR's.
+    pub programs: Vec<ProgramFile>,
 }
 
 impl PackBuilder {
@@ -83,6 +87,7 @@ impl PackBuilder {
             filters: FilterMaps::default(),
             sources: Vec::new(),
             tests: Vec::new(),
+            programs: Vec::new(),
         }
     }
 
@@ -91,6 +96,11 @@ impl PackBuilder {
         self.manifest.required_fields = guards::required_fields(&self.ir);
         self.manifest.required_kinds = self.filters.kinds.clone();
         self.manifest.state_budget = state_budget(&self.ir);
+        self.manifest.capabilities = capabilities(&self.ir);
+        for (rule, info) in self.ir.rules.iter().zip(&mut self.manifest.rules) {
+            let program = rule.program.and_then(|program| self.ir.program(program));
+            info.predicate = program.map(|program| check::predicate_info(&self.ir, program));
+        }
         self.sources.sort_by(|left, right| left.path.cmp(&right.path));
         self.tests.sort_by(|left, right| left.path.cmp(&right.path));
         let mut sections = vec![
@@ -105,6 +115,9 @@ impl PackBuilder {
         }
         if let Some(predicates) = self.predicates {
             sections.push((SectionId::PREDICATES, predicates.into_bytes()));
+        }
+        if !self.programs.is_empty() {
+            sections.push((SectionId::PROGRAMS, container::encode(SectionId::PROGRAMS, &self.programs)?));
         }
         sections.sort_by_key(|(id, _)| *id);
         let parts: Vec<(SectionId, u32, &[u8])> =
@@ -137,8 +150,13 @@ impl Pack {
         if let Some(range) = &predicates {
             container::text(SectionId::PREDICATES, bytes.get(range.clone()).unwrap_or_default())?;
         }
+        let programs = match optional(SectionId::PROGRAMS) {
+            Some(range) => container::decode(SectionId::PROGRAMS, bytes.get(range).unwrap_or_default())?,
+            None => Vec::new(),
+        };
         verify(&ir).map_err(PackProblem::Ir)?;
-        let pack = Pack { manifest, ir, filters, sources, tests, module, predicates, content_hash, sections, bytes };
+        let pack =
+            Pack { manifest, ir, filters, sources, tests, programs, module, predicates, content_hash, sections, bytes };
         check::check(&pack)?;
         Ok(pack)
     }
@@ -212,6 +230,11 @@ impl Pack {
     /// The rules' tests, by path.
     pub fn tests(&self) -> &[PackFile] {
         &self.tests
+    }
+
+    /// The code of the hand-written predicates, in the order of the IR's.
+    pub fn programs(&self) -> &[ProgramFile] {
+        &self.programs
     }
 
     /// Whether the fields of the pack mean the same under `schema`.

@@ -398,7 +398,7 @@ impl Probe {
 
     fn rule(&mut self, kind: RuleKind, indent: usize, label: String, keys: bool) {
         let rule = self.ir.rules.len();
-        self.ir.rules.push(Rule { id: rule.to_string(), kind, pipes: Vec::new() });
+        self.ir.rules.push(Rule { id: rule.to_string(), kind, pipes: Vec::new(), program: None });
         self.lines.push(Line::Count { indent, label, rule, keys });
     }
 

@@ -15,7 +15,7 @@ use super::error::{PackError, PackProblem};
 /// The first bytes of a pack. Those beyond ASCII and the line ends show when a transfer took the file for text.
 pub const MAGIC: [u8; 8] = *b"\x89KPKG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
-pub const PACK_MAJOR: u16 = 1;
+pub const PACK_MAJOR: u16 = 2;
 /// The minor version that this build writes. A higher one only adds sections, and keys of the manifest.
 pub const PACK_MINOR: u16 = 0;
 /// Bytes before the section table.
@@ -53,6 +53,8 @@ impl SectionId {
     pub const TESTS: SectionId = SectionId(7);
     /// An Ed25519 signature over the content hash; reserved, outside the hash.
     pub const SIGNATURE: SectionId = SectionId(8);
+    /// The code of hand-written predicates, postcard.
+    pub const PROGRAMS: SectionId = SectionId(9);
 
     /// The section's name; `None` for one that this build does not know.
     pub fn name(self) -> Option<&'static str> {
@@ -65,6 +67,7 @@ impl SectionId {
             SectionId::SOURCES => "sources",
             SectionId::TESTS => "tests",
             SectionId::SIGNATURE => "signature",
+            SectionId::PROGRAMS => "programs",
             _ => return None,
         })
     }
@@ -74,7 +77,7 @@ impl SectionId {
         match self {
             SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS => 16 << 20,
             SectionId::SIGNATURE => 64 << 10,
-            SectionId::SOURCES | SectionId::TESTS => 64 << 20,
+            SectionId::SOURCES | SectionId::TESTS | SectionId::PROGRAMS => 64 << 20,
             _ => 128 << 20,
         }
     }
@@ -227,7 +230,7 @@ fn check_section(info: &SectionInfo, earlier: &[SectionInfo]) -> Result<(), Pack
         let (section, length, limit) = (info.id, info.length, info.id.limit());
         return Err(PackProblem::SectionTooLarge { section, length, limit }.into());
     }
-    if info.is_detached() && info.id < SectionId::SIGNATURE {
+    if info.is_detached() && (info.id < SectionId::SIGNATURE || info.id == SectionId::PROGRAMS) {
         return Err(PackProblem::Detached(info.id).into());
     }
     Ok(())
