@@ -16,8 +16,11 @@
 pub mod abi;
 mod emit;
 mod inline;
+mod interface;
 mod module;
 mod split;
+
+pub use interface::{ModuleInterface, interface_of};
 
 use kestrel_ir::model::Ir;
 use thiserror::Error;

@@ -13,6 +13,7 @@
 
 use kestrel_core::alert::{AlertMaker, AlertRule};
 use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherError, MatcherOptions};
+use kestrel_core::program::ProgramReport;
 use kestrel_core::runtime::RuntimeError;
 use kestrel_core::sequence::SequenceCounters;
 use kestrel_ir::event::{Event, FieldTable};
@@ -23,6 +24,8 @@ use kestrel_schema::{EventFields, Schema};
 use serde_json::Value as Json;
 use thiserror::Error;
 
+use crate::program::{PreparedPrograms, ProgramError, ProgramOptions, ProgramParts};
+use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind, RuntimeParts};
 
 mod packs;
@@ -36,14 +39,24 @@ pub use replay::{Replay, ReplayCounters, Verdict};
 pub struct SessionOptions {
     /// What evaluates predicates.
     pub runtime: RuntimeKind,
+    /// How far the packs' code is trusted.
+    pub profile: Profile,
+    /// After how many failures a hand-written predicate is no longer asked.
+    pub max_program_failures: u64,
     /// Limits of state.
     pub matcher: MatcherOptions,
 }
 
 impl Default for SessionOptions {
-    /// Wasm, and the matcher's own limits.
+    /// Wasm, the trusted profile, and the matcher's own limits.
     fn default() -> Self {
-        SessionOptions { runtime: RuntimeKind::Wasm, matcher: MatcherOptions::default() }
+        let ProgramOptions { profile, max_failures } = ProgramOptions::default();
+        SessionOptions {
+            runtime: RuntimeKind::Wasm,
+            profile,
+            max_program_failures: max_failures,
+            matcher: MatcherOptions::default(),
+        }
     }
 }
 
@@ -88,6 +101,14 @@ pub enum SessionError {
         /// What the runtime says.
         cause: RuntimeError,
     },
+    /// A hand-written predicate is refused.
+    #[error("pack {name} cannot run: {cause}")]
+    Program {
+        /// The pack's name.
+        name: String,
+        /// Which rule's, and why.
+        cause: ProgramError,
+    },
     /// The matcher does not take a pack's rules.
     #[error("pack {name} cannot run: {cause}")]
     Matcher {
@@ -129,7 +150,7 @@ pub struct SessionCounters {
 /// Packs whose code is compiled. Compiling is what takes time, so a live run does it before its source is open.
 pub struct PreparedPacks<'p> {
     packs: &'p [NamedPack],
-    runtimes: Vec<PreparedRuntime>,
+    runtimes: Vec<(PreparedRuntime, PreparedPrograms)>,
     options: SessionOptions,
 }
 
@@ -137,14 +158,20 @@ impl PreparedPacks<'_> {
     /// Compiles the code of these packs for a runtime.
     ///
     /// # Errors
-    /// When the runtime does not take a pack's code.
+    /// When the runtime does not take a pack's code, or a hand-written predicate is refused.
     pub fn new(packs: &[NamedPack], options: SessionOptions) -> Result<PreparedPacks<'_>, SessionError> {
         let prepare = |NamedPack { name, pack }: &NamedPack| {
             let parts = RuntimeParts { ir: pack.ir(), wasm: pack.module(), lua: pack.predicates() };
-            PreparedRuntime::new(options.runtime, &parts)
-                .map_err(|cause| SessionError::Runtime { name: name.clone(), cause })
+            let runtime = PreparedRuntime::new(options.runtime, &parts)
+                .map_err(|cause| SessionError::Runtime { name: name.clone(), cause })?;
+            let category = &pack.manifest().event_fields.category;
+            let parts = ProgramParts { ir: pack.ir(), code: pack.programs(), category };
+            let limits = ProgramOptions { profile: options.profile, max_failures: options.max_program_failures };
+            let programs = PreparedPrograms::new(&parts, limits)
+                .map_err(|cause| SessionError::Program { name: name.clone(), cause })?;
+            Ok((runtime, programs))
         };
-        let runtimes: Result<Vec<PreparedRuntime>, SessionError> = packs.iter().map(prepare).collect();
+        let runtimes: Result<Vec<_>, SessionError> = packs.iter().map(prepare).collect();
         Ok(PreparedPacks { packs, runtimes: runtimes?, options })
     }
 }
@@ -160,6 +187,7 @@ pub struct Session {
     alerts: u64,
     disabled_matches: u64,
     warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 struct RunningPack {
@@ -198,7 +226,7 @@ impl Session {
     fn new(packs: &PreparedPacks<'_>, table: FieldTable, fields: EventFields) -> Result<Session, SessionError> {
         let runtimes = packs.packs.iter().zip(&packs.runtimes);
         let running: Result<Vec<RunningPack>, SessionError> =
-            runtimes.map(|(pack, runtime)| RunningPack::new(pack, runtime, &table, packs.options)).collect();
+            runtimes.map(|(pack, code)| RunningPack::new(pack, code, &table, packs.options)).collect();
         Ok(Session {
             packs: running?,
             table,
@@ -209,6 +237,7 @@ impl Session {
             alerts: 0,
             disabled_matches: 0,
             warnings: packs::rules_in_many(packs.packs),
+            notes: Vec::new(),
         })
     }
 
@@ -237,6 +266,9 @@ impl Session {
         self.events += 1;
         for (number, pack) in self.packs.iter_mut().enumerate() {
             pack.matcher.process(event, &mut self.matches);
+            if let Some(programs) = pack.matcher.programs() {
+                programs.take_notes(&mut self.notes);
+            }
             if !self.matches.is_empty() {
                 let (told, silent) = pack.tell(number, &mut self.matches, sink);
                 self.alerts += told;
@@ -253,6 +285,16 @@ impl Session {
             self.alerts += told;
             self.disabled_matches += silent;
         }
+    }
+
+    /// What came up since this was asked last: failures of hand-written predicates, and the lines that they write.
+    pub fn take_notes(&mut self) -> impl Iterator<Item = String> {
+        self.notes.drain(..)
+    }
+
+    /// What became of each hand-written predicate, in the order of the packs.
+    pub fn programs(&self) -> Vec<ProgramReport> {
+        self.packs.iter().flat_map(|pack| pack.matcher.program_reports()).collect()
     }
 
     /// What the session did so far.
@@ -272,6 +314,7 @@ impl Session {
             sum.hits += matcher.hits;
             sum.matches += matcher.matches;
             sum.late += matcher.late;
+            sum.turned_down += matcher.turned_down;
             sum.runtime_failures += matcher.runtime_failures;
             let (sequences, live_keys) = pack.matcher.sequence_counters();
             let sum = &mut counters.sequences;
@@ -297,13 +340,14 @@ impl Session {
 impl RunningPack {
     fn new(
         named: &NamedPack,
-        runtime: &PreparedRuntime,
+        (runtime, programs): &(PreparedRuntime, PreparedPrograms),
         table: &FieldTable,
         options: SessionOptions,
     ) -> Result<RunningPack, SessionError> {
         let NamedPack { name, pack } = named;
         let runtime = runtime.instantiate().map_err(|cause| SessionError::Runtime { name: name.clone(), cause })?;
-        let matcher = Matcher::new(pack.ir(), table, runtime, options.matcher)
+        let programs = programs.instantiate().map_err(|cause| SessionError::Program { name: name.clone(), cause })?;
+        let matcher = Matcher::with_programs(pack.ir(), table, runtime, programs, options.matcher)
             .map_err(|cause| SessionError::Matcher { name: name.clone(), cause })?;
         let schema = packs::schema_of(pack);
         let rules = alert_rules(pack.manifest(), pack.ir().rules.iter().map(|rule| &rule.kind));

@@ -22,7 +22,7 @@ use crate::evidence::{CurrentEvent, EventOrder, Evidence};
 use crate::key::JoinKey;
 use crate::lineage::{Lineage, Question};
 use crate::pipes::Stream;
-use crate::program::{self, Decision, Findings, Programs};
+use crate::program::{self, Decision, Findings, ProgramReport, Programs};
 use crate::runtime::Runtime;
 use crate::sample::SampleMachine;
 use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
@@ -359,6 +359,11 @@ impl Matcher {
             Some(programs) => Some(programs.as_mut()),
             None => None,
         }
+    }
+
+    /// What became of each hand-written predicate.
+    pub fn program_reports(&self) -> Vec<ProgramReport> {
+        self.programs.as_ref().map_or_else(Vec::new, |programs| programs.reports())
     }
 
     /// The layout of the frames in this matcher's evidence.

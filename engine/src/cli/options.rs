@@ -9,6 +9,7 @@ use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
 use kestrel_engine::live::LiveOptions;
+use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
 use kestrel_engine::session::SessionOptions;
 use kestrel_engine::sinks::AlertTarget;
@@ -121,6 +122,10 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     of_config(config.threads.map(|threads| threads.to_string()).as_deref(), "threads", Threads::from_str)?;
     let of_file = of_config(config.runtime.as_deref(), "runtime", runtime)?;
     let kind = arguments.runtime.or(of_file).unwrap_or(RuntimeKind::Wasm);
+    let of_file = of_config(config.profile.as_deref(), "profile", |word| {
+        Profile::from_str(word).map_err(|error| error.to_string())
+    })?;
+    let profile = arguments.profile.or(of_file).unwrap_or_default();
     let of_file = of_config(config.alerts.as_deref(), "alerts", |word| {
         AlertTarget::from_str(word).map_err(|error| error.to_string())
     })?;
@@ -150,7 +155,15 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         record: arguments.record.or(config.record),
         stats: arguments.stats.or(of_file),
         duration: arguments.duration,
-        session: SessionOptions { runtime: kind, matcher },
+        session: SessionOptions {
+            runtime: kind,
+            profile,
+            max_program_failures: config
+                .limits
+                .program_failures
+                .unwrap_or(SessionOptions::default().max_program_failures),
+            matcher,
+        },
         input,
         live,
     };

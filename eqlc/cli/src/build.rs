@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use eqlc::compile::{Compilation, CompileOptions, PackOptions, build_pack, compile_rules};
 use eqlc::diagnostics::Severity;
-use eqlc::rules::{RuleSet, files, load_all};
+use eqlc::rules::{RuleSet, files};
 use kestrel_ir::pack::PackFile;
 
 use crate::report::{MessageFormat, count, report, say, tell};
@@ -72,7 +72,7 @@ fn compile(
     format: MessageFormat,
 ) -> anyhow::Result<Checked> {
     let options = CompileOptions { schema: schema.load()?, dialect: dialect.dialect() };
-    let mut set = load_all(files::read(paths)?);
+    let mut set = files::load(paths)?;
     let compilation = compile_rules(std::mem::take(&mut set.rules), &options);
     let (mut failed, mut warnings) = (Vec::new(), 0);
     let around = set.reported.iter().map(|(source, diagnostics)| (&**source, &diagnostics[..]));

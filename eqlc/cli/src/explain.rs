@@ -77,6 +77,13 @@ pub fn explain(arguments: &ExplainArguments, format: MessageFormat) -> anyhow::R
     let Some(ir) = ir else { return Ok(Outcome::Found) };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}, in {dialect}: {}\n", rule.id, rule.name)?;
+    if let Some(predicate) = &rule.predicate {
+        let source = &predicate.source;
+        writeln!(
+            out,
+            "The query selects events; the hand-written predicate `{source}` decides, which is not explained.\n"
+        )?;
+    }
     explain_rule(&mut out, &rule.query, &ir, &schema, dialect)?;
     if !arguments.events.is_empty() {
         writeln!(out)?;
@@ -284,7 +291,7 @@ pub fn explain_events(out: &mut dyn Write, ir: &Ir, schema: &Schema, documents: 
     let probe = Probe::new(ir, rule);
     let counts = probe.count(schema, documents)?;
     let at = |counts: &[usize], index: usize| counts.get(index).copied().unwrap_or(0);
-    let result = evaluate(ir, RuntimeKind::Interp, schema, documents)?;
+    let result = evaluate(ir, RuntimeKind::Interp, None, schema, documents)?;
     let left_out = result.invalid.len();
     let note = if left_out > 0 { format!(", {left_out} left out as no events") } else { String::new() };
     writeln!(out, "{} events{note}", result.events)?;

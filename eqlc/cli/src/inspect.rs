@@ -61,5 +61,21 @@ pub fn inspect(arguments: &InspectArguments) -> anyhow::Result<Outcome> {
         };
         writeln!(out, "  {:40} {kind:16} {}", info.id, info.name)?;
     }
+    if !ir.programs.is_empty() {
+        writeln!(out, "hand-written predicates, which may use {}:", pack.manifest().capabilities.join(", "))?;
+    }
+    for (info, predicate) in
+        pack.manifest().rules.iter().filter_map(|rule| rule.predicate.as_ref().map(|predicate| (rule, predicate)))
+    {
+        let code = pack.programs().iter().find(|file| file.name == predicate.name);
+        let (name, language) = (&predicate.name, &predicate.language);
+        writeln!(
+            out,
+            "  {name:40} {language:16} {} bytes, of rule {}",
+            code.map_or(0, |file| file.bytes.len()),
+            info.id
+        )?;
+        writeln!(out, "    capabilities {}; reads {}", predicate.capabilities.join(", "), predicate.fields.join(", "))?;
+    }
     Ok(Outcome::Done)
 }

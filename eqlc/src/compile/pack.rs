@@ -98,7 +98,9 @@ fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Re
         .zip(&paths)
         .map(|(rule, path)| PackFile { path: path.clone(), text: rule.source.source.text().to_owned() })
         .collect();
+    let programs = super::program_files(compilation.built.iter().map(|rule| &rule.source), &ir);
     let mut builder = PackBuilder::new(manifest, ir);
+    builder.programs = programs;
     builder.module = Some(module);
     builder.predicates = Some(predicates);
     builder.filters = filters;
@@ -162,6 +164,7 @@ fn rule_info(rule: &BuiltRule, path: &str) -> RuleInfo {
         threat: source.threat.iter().map(threat_info).collect(),
         actions: source.actions.iter().map(action_info).collect(),
         references: source.references.clone(),
+        predicate: None,
         file: Some(path.to_owned()),
     }
 }
