@@ -8,6 +8,7 @@ mod bpf;
 mod demo;
 mod host_api;
 mod packages;
+mod predicates;
 mod schema;
 mod test;
 
@@ -49,6 +50,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Builds the example predicates to the modules that are checked in.
+    Predicates {
+        /// Only compares, and fails when a module is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Builds the kernel programs to the object that is checked in.
     Bpf {
         /// Only compares, and fails when the object is stale.
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Schema { check } => schema::run(check),
         Chore::HostApi { check } => host_api::run(check),
+        Chore::Predicates { check } => predicates::run(check),
         Chore::Bpf { check } => bpf::run(check),
         Chore::Bench => bench::run(),
         Chore::Record => demo::record(),

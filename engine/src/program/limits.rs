@@ -64,10 +64,10 @@ impl Limits {
 
     /// Lua's limits for packs of one's own.
     const TRUSTED: Limits =
-        Limits { instructions: 10_000_000, memory: 32 << 20, host_work: 1_000_000, stack: STACK, code: 4 << 20 };
+        Limits { instructions: 2_000_000, memory: 32 << 20, host_work: 1_000_000, stack: STACK, code: 4 << 20 };
     /// Lua's limits for packs of others.
     const STRICT: Limits =
-        Limits { instructions: 1_000_000, memory: 4 << 20, host_work: 100_000, stack: STACK, code: 1 << 20 };
+        Limits { instructions: 500_000, memory: 4 << 20, host_work: 100_000, stack: STACK, code: 1 << 20 };
 }
 
 /// The stack of all Wasm programs, in bytes: they share one compiler.

@@ -20,9 +20,10 @@ use super::{Failure, Guest, Refusal};
 const LANGUAGE: &str = "Lua source";
 /// How many instructions pass between two looks at the budget.
 const STEP: u32 = 100;
-/// Memory that makes an instruction no dearer, and how much more makes it dearer by one, in bytes.
+/// Memory that makes an instruction no dearer, and how much more makes it dearer by one, in bytes. What an instruction can
+/// copy is bounded by the memory in use, so that this bounds the time of a call whatever its instructions copy.
 const FREE_MEMORY: usize = 256 << 10;
-const DEARER: usize = 64 << 10;
+const DEARER: usize = 16 << 10;
 const PRELUDE: &str = include_str!("prelude.lua");
 const SANDBOX: &str = include_str!("sandbox.lua");
 

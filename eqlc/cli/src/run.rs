@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use eqlc::compile::{compile_query, compile_rule, lua_source, program_files, wasm_module};
-use eqlc::diagnostics::SourceFile;
+use eqlc::diagnostics::{SourceFile, has_errors};
 use eqlc::rules::files::read_predicate;
 use eqlc::rules::{Loaded, load_file};
 use eqlc::syntax::Dialect;
@@ -163,6 +163,8 @@ fn compile(
         let file = load_file(&name, &text);
         report(format, &file.source, &file.diagnostics);
         return match file.loaded {
+            // What is wrong around the query may be its predicate, without which it would match too much.
+            Loaded::Rule(_) if has_errors(&file.diagnostics) => Ok(None),
             Loaded::Rule(mut rule) => {
                 if let Err(diagnostic) = read_predicate(&mut rule) {
                     report(format, &rule.source, &[*diagnostic]);

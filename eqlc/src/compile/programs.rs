@@ -27,7 +27,9 @@ pub(super) fn check(
         diagnostics.push(PredicateOnManyEvents { span: predicate.span }.into());
     }
     let fields = fields(predicate, schema, &mut diagnostics);
-    for reason in problems(predicate) {
+    // Code that nobody read is no mistake to be told beside another.
+    let reasons = if predicate.code.is_none() && !diagnostics.is_empty() { Vec::new() } else { problems(predicate) };
+    for reason in reasons {
         let (span, source) = (predicate.source_span, predicate.source.clone());
         diagnostics.push(ProgramUnusable { span, source, reason }.into());
     }
