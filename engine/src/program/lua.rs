@@ -286,6 +286,9 @@ fn broken(error: &mlua::Error) -> Failure {
     if line.ends_with("not enough memory") {
         return Failure::Overrun("its memory");
     }
+    if line.ends_with("stack overflow") {
+        return Failure::Overrun("its stack");
+    }
     Failure::Broken(line.strip_prefix("runtime error: ").unwrap_or(&line).to_owned())
 }
 

@@ -2,6 +2,8 @@
 
 mod containment;
 mod functions;
+#[path = "../../../fuzz/src/program.rs"]
+mod oracle;
 
 use kestrel_core::program::{Decision, ProgramReport, Programs};
 use kestrel_engine::program::{PreparedPrograms, ProgramOptions, ProgramParts};
