@@ -17,9 +17,12 @@ pub mod abi;
 mod emit;
 mod entry;
 mod inline;
+mod interface;
 mod module;
 mod print;
 mod split;
+
+pub use interface::{ModuleInterface, interface_of};
 
 use kestrel_ir::model::Ir;
 use thiserror::Error;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use eqlc::compile::{CompileOptions, PackOptions, build_pack, compile_rules};
-use eqlc::rules::{files, load_all};
+use eqlc::rules::files;
 use kestrel_engine::input;
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{NamedPack, Replay, Session, SessionOptions};
@@ -25,7 +25,7 @@ pub struct Built {
 /// # Errors
 /// When files cannot be read or no pack can be made.
 pub fn build(paths: &[PathBuf]) -> Result<Built> {
-    let mut set = load_all(files::read(paths)?);
+    let mut set = files::load(paths)?;
     let options = CompileOptions::default();
     let compilation = compile_rules(std::mem::take(&mut set.rules), &options);
     let around = set.reported.iter().map(|(source, diagnostics)| (&**source, &diagnostics[..]));

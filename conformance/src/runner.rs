@@ -87,7 +87,7 @@ pub fn run_on(kind: RuntimeKind, ir: &Ir, schema: &Schema, documents: &[Vec<u8>]
     let module = kestrel_backend_wasm::compile(ir).context("compiling to Wasm")?;
     let lua = kestrel_backend_lua::compile(ir).context("compiling to Lua")?;
     let runtime = create(kind, &RuntimeParts { ir, wasm: Some(&module), lua: Some(&lua) })?;
-    let result = query::run(ir, runtime, schema, documents)?;
+    let result = query::run(ir, runtime, None, schema, documents)?;
     if let Some(error) = result.runtime_error {
         bail!("the {} runtime failed: {error}", kind.name());
     }

@@ -193,7 +193,7 @@ fn answer(kind: RuntimeKind, ir: &Ir, schema: &Schema, documents: &[Vec<u8>]) ->
     let module = kestrel_backend_wasm::compile(ir)?;
     let lua = kestrel_backend_lua::compile(ir)?;
     let runtime = create(kind, &RuntimeParts { ir, wasm: Some(&module), lua: Some(&lua) })?;
-    let result = query::run(ir, runtime, schema, documents)?;
+    let result = query::run(ir, runtime, None, schema, documents)?;
     ensure!(result.runtime_error.is_none(), "the {} runtime failed: {:?}", kind.name(), result.runtime_error);
     ensure!(result.invalid.is_empty(), "no event: {:?}", result.invalid);
     let mut lines: Vec<String> = result.matches.iter().map(shown).collect();

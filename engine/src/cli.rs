@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use kestrel_engine::doctor;
 use kestrel_engine::runtime::RuntimeKind;
+use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::sinks::AlertTarget;
 
 use options::{CacheTarget, Mode, RunOptions, StatsFormat, Threads};
@@ -52,6 +53,9 @@ struct RunArguments {
     /// What evaluates predicates: `wasm`, `lua` or `interp`. The alerts are the same. [default: wasm]
     #[arg(long, value_parser = options::runtime)]
     runtime: Option<RuntimeKind>,
+    /// How far the packs' code is trusted: `trusted` or `strict`, which has smaller limits. [default: trusted]
+    #[arg(long, value_name = "trusted|strict")]
+    profile: Option<Profile>,
     /// Where alerts go: `-` (standard output), a file, or `unix:PATH` (a socket somebody listens on). A live run adds to
     /// a file, a replay replaces it. [default: -]
     #[arg(long, value_name = "-|FILE|unix:PATH")]

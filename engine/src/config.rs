@@ -6,10 +6,12 @@
 //! alerts = "/var/log/kestrel/alerts.ndjson"
 //! record = "/var/log/kestrel/events.klog"
 //! runtime = "wasm"
+//! profile = "trusted"
 //!
 //! [limits]
 //! max_document = 16777216
 //! max_keys_per_rule = 65536
+//! program_failures = 3
 //!
 //! [live]
 //! ring_bytes = 4194304
@@ -41,6 +43,8 @@ pub struct Config {
     pub require_signature: Vec<PathBuf>,
     /// As `--runtime`.
     pub runtime: Option<String>,
+    /// As `--profile`.
+    pub profile: Option<String>,
     /// As `--alerts`.
     pub alerts: Option<String>,
     /// As `--record`.
@@ -69,6 +73,8 @@ pub struct LimitsConfig {
     pub max_document: Option<usize>,
     /// The most join keys with state, per rule.
     pub max_keys_per_rule: Option<usize>,
+    /// After how many failures a hand-written predicate is no longer asked.
+    pub program_failures: Option<u64>,
 }
 
 /// `[live]`.

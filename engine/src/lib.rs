@@ -6,6 +6,7 @@ pub mod input;
 pub mod klog;
 pub mod live;
 pub mod process_table;
+pub mod program;
 pub mod query;
 pub mod runtime;
 pub mod session;

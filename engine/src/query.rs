@@ -9,6 +9,7 @@ pub mod typing;
 use kestrel_core::key::JoinKey;
 use kestrel_core::matcher::{Match, Matcher, MatcherError, MatcherOptions};
 use kestrel_core::pipes::{self, Piped};
+use kestrel_core::program::{ProgramReport, Programs};
 use kestrel_core::runtime::Runtime;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::{DecodeError, Decoder};
@@ -42,15 +43,20 @@ pub struct QueryResult {
     pub events: u64,
     /// What the runtime said when it failed and the interpreter had to decide instead.
     pub runtime_error: Option<String>,
+    /// What became of the rule's hand-written predicate.
+    pub programs: Vec<ProgramReport>,
+    /// What came up while it ran: its failures, and the lines that it wrote.
+    pub notes: Vec<String>,
 }
 
-/// Runs the first rule of `ir` over `documents`.
+/// Runs the first rule of `ir` over `documents`; `programs` run its hand-written predicate, if it has one.
 ///
 /// # Errors
 /// When the IR cannot be matched.
 pub fn run<D: AsRef<[u8]>>(
     ir: &Ir,
     runtime: Box<dyn Runtime>,
+    programs: Option<Box<dyn Programs>>,
     schema: &Schema,
     documents: &[D],
 ) -> Result<QueryResult, MatcherError> {
@@ -76,7 +82,10 @@ pub fn run<D: AsRef<[u8]>>(
     order.sort_unstable();
     result.events = order.len() as u64;
     let options = MatcherOptions { stream_pipes: false, max_keys_per_rule: usize::MAX, max_processes: usize::MAX };
-    let mut matcher = Matcher::new(ir, &table, runtime, options)?;
+    let mut matcher = match programs {
+        None => Matcher::new(ir, &table, runtime, options)?,
+        programs => Matcher::with_programs(ir, &table, runtime, programs, options)?,
+    };
     let mut matches: Vec<Match> = Vec::new();
     for &(_, _, number) in &order {
         if let Some(document) = documents.get(number)
@@ -113,6 +122,10 @@ pub fn run<D: AsRef<[u8]>>(
             }
         })
         .collect();
+    result.programs = matcher.program_reports();
+    if let Some(programs) = matcher.programs() {
+        programs.take_notes(&mut result.notes);
+    }
     result.runtime_error = matcher.runtime_error().map(str::to_owned);
     Ok(result)
 }

@@ -13,6 +13,7 @@
 pub mod code_cache;
 pub mod lua;
 pub mod native;
+pub mod profile;
 pub mod wasm;
 pub mod watchdog;
 

@@ -13,6 +13,7 @@
 
 use kestrel_core::alert::{AlertMaker, AlertRule};
 use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherError, MatcherOptions};
+use kestrel_core::program::ProgramReport;
 use kestrel_core::runtime::RuntimeError;
 use kestrel_core::sequence::SequenceCounters;
 use kestrel_ir::event::{Event, FieldTable};
@@ -23,6 +24,8 @@ use kestrel_schema::{EventFields, Schema};
 use serde_json::Value as Json;
 use thiserror::Error;
 
+use crate::program::{PreparedPrograms, ProgramError, ProgramOptions};
+use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind};
 
 mod packs;
@@ -40,14 +43,24 @@ pub use trust::{TrustError, TrustedKeys};
 pub struct SessionOptions {
     /// What evaluates predicates.
     pub runtime: RuntimeKind,
+    /// How far the packs' code is trusted.
+    pub profile: Profile,
+    /// After how many failures a hand-written predicate is no longer asked.
+    pub max_program_failures: u64,
     /// Limits of state.
     pub matcher: MatcherOptions,
 }
 
 impl Default for SessionOptions {
-    /// Wasm, and the matcher's own limits.
+    /// Wasm, the trusted profile, and the matcher's own limits.
     fn default() -> Self {
-        SessionOptions { runtime: RuntimeKind::Wasm, matcher: MatcherOptions::default() }
+        let ProgramOptions { profile, max_failures } = ProgramOptions::default();
+        SessionOptions {
+            runtime: RuntimeKind::Wasm,
+            profile,
+            max_program_failures: max_failures,
+            matcher: MatcherOptions::default(),
+        }
     }
 }
 
@@ -91,6 +104,14 @@ pub enum SessionError {
         name: String,
         /// What the runtime says.
         cause: RuntimeError,
+    },
+    /// A hand-written predicate is refused.
+    #[error("pack {name} cannot run: {cause}")]
+    Program {
+        /// The pack's name.
+        name: String,
+        /// Which rule's, and why.
+        cause: ProgramError,
     },
     /// The matcher does not take a pack's rules.
     #[error("pack {name} cannot run: {cause}")]
@@ -143,6 +164,7 @@ pub struct Session {
     disabled_matches: u64,
     warnings: Vec<String>,
     code: CodeCounters,
+    notes: Vec<String>,
 }
 
 struct RunningPack {
@@ -187,9 +209,9 @@ impl Session {
     }
 
     fn new(packs: &PreparedPacks<'_>, table: FieldTable, fields: EventFields) -> Result<Session, SessionError> {
-        let runtimes = packs.packs.iter().zip(&packs.runtimes);
+        let runtimes = packs.packs.iter().zip(packs.runtimes.iter().zip(&packs.programs));
         let running: Result<Vec<RunningPack>, SessionError> =
-            runtimes.map(|(pack, runtime)| RunningPack::new(pack, runtime, &table, packs.options)).collect();
+            runtimes.map(|(pack, code)| RunningPack::new(pack, code, &table, packs.options)).collect();
         Ok(Session {
             packs: running?,
             table,
@@ -201,6 +223,7 @@ impl Session {
             alerts: 0,
             disabled_matches: 0,
             warnings: packs.warnings().chain(packs::rules_in_many(packs.packs)).collect(),
+            notes: Vec::new(),
             code: packs.counters(),
         })
     }
@@ -264,6 +287,9 @@ impl Session {
     fn give(&mut self, sink: &mut dyn FnMut(&Alert), step: impl Fn(&mut Matcher, &mut Vec<Match>)) {
         for (number, pack) in self.packs.iter_mut().enumerate() {
             step(&mut pack.matcher, &mut self.matches);
+            if let Some(programs) = pack.matcher.programs() {
+                programs.take_notes(&mut self.notes);
+            }
             self.told.extend(self.matches.drain(..).map(|found| (number, found)));
         }
         if self.packs.len() > 1 {
@@ -279,6 +305,16 @@ impl Session {
                 None => self.disabled_matches += 1,
             }
         }
+    }
+
+    /// What came up since this was asked last: failures of hand-written predicates, and the lines that they write.
+    pub fn take_notes(&mut self) -> impl Iterator<Item = String> {
+        self.notes.drain(..)
+    }
+
+    /// What became of each hand-written predicate, in the order of the packs.
+    pub fn programs(&self) -> Vec<ProgramReport> {
+        self.packs.iter().flat_map(|pack| pack.matcher.program_reports()).collect()
     }
 
     /// What the session did so far.
@@ -298,6 +334,7 @@ impl Session {
             sum.hits += matcher.hits;
             sum.matches += matcher.matches;
             sum.late += matcher.late;
+            sum.turned_down += matcher.turned_down;
             sum.runtime_failures += matcher.runtime_failures;
             let (sequences, live_keys) = pack.matcher.sequence_counters();
             let sum = &mut counters.sequences;
@@ -323,13 +360,14 @@ impl Session {
 impl RunningPack {
     fn new(
         named: &NamedPack,
-        runtime: &PreparedRuntime,
+        (runtime, programs): (&PreparedRuntime, &PreparedPrograms),
         table: &FieldTable,
         options: SessionOptions,
     ) -> Result<RunningPack, SessionError> {
         let NamedPack { name, pack } = named;
         let runtime = runtime.instantiate().map_err(|cause| SessionError::Runtime { name: name.clone(), cause })?;
-        let matcher = Matcher::new(pack.ir(), table, runtime, options.matcher)
+        let programs = programs.instantiate().map_err(|cause| SessionError::Program { name: name.clone(), cause })?;
+        let matcher = Matcher::with_programs(pack.ir(), table, runtime, programs, options.matcher)
             .map_err(|cause| SessionError::Matcher { name: name.clone(), cause })?;
         let schema = packs::schema_of(pack);
         let rules = alert_rules(pack.manifest(), pack.ir().rules.iter().map(|rule| &rule.kind));

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use kestrel_core::program::ProgramReport;
 use serde_json::{Map, Value as Json, json};
 
 use crate::live::Ledger;
@@ -72,6 +73,8 @@ pub struct RunStats {
     pub code: CodeCounters,
     /// How long it took to read the packs and to have them ready.
     pub loading: Duration,
+    /// What became of each hand-written predicate.
+    pub programs: Vec<ProgramReport>,
     /// What the runtime said when it failed first.
     pub runtime_error: Option<String>,
     /// Alerts that the sink took.
@@ -107,6 +110,14 @@ impl RunStats {
         );
         if self.damaged > 0 {
             add(&mut line, format_args!(", {} could not be read", counted(self.damaged, "part")));
+        }
+        let failures: u64 = self.programs.iter().map(|program| program.failures).sum();
+        if failures > 0 {
+            add(&mut line, format_args!(", {} of predicates", counted(failures, "failure")));
+        }
+        let quarantined = self.programs.iter().filter(|program| program.quarantined).count() as u64;
+        if quarantined > 0 {
+            add(&mut line, format_args!(", {} quarantined", counted(quarantined, "rule")));
         }
         if let Some(recorded) = self.recorded {
             add(&mut line, format_args!(", {recorded} recorded"));
@@ -175,6 +186,7 @@ impl RunStats {
                 "hits": matcher.hits,
                 "matches": matcher.matches,
                 "late": matcher.late,
+                "turned_down": matcher.turned_down,
                 "runtime_failures": matcher.runtime_failures,
             },
             "sequences": {
@@ -193,6 +205,9 @@ impl RunStats {
             if let Some(recorded) = self.recorded {
                 stats.insert("recorded".to_owned(), recorded.into());
             }
+            if !self.programs.is_empty() {
+                stats.insert("programs".to_owned(), self.programs.iter().map(program_json).collect());
+            }
             if let Some(error) = &self.runtime_error {
                 stats.insert("runtime_error".to_owned(), error.as_str().into());
             }
@@ -208,6 +223,21 @@ impl RunStats {
         // A run too short to be timed has no rate.
         if seconds > 0.0 { (self.session.events as f64 / seconds) as u64 } else { 0 }
     }
+}
+
+fn program_json(program: &ProgramReport) -> Json {
+    json!({
+        "rule": program.rule,
+        "program": program.program,
+        "calls": program.calls,
+        "held": program.held,
+        "failures": program.failures,
+        "overruns": program.overruns,
+        "blocks_requested": program.blocks_requested,
+        "log_lines": program.log_lines,
+        "quarantined": program.quarantined,
+        "first_failure": program.first_failure,
+    })
 }
 
 fn live_json(ledger: &Ledger) -> Json {

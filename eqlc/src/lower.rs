@@ -20,8 +20,8 @@ use std::collections::HashMap;
 
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{
-    Atom, Ir, Key, LineageFields, Node, NodeId, Pipe, Predicate, PredicateId, Rule, RuleKind, Sequence, Step,
-    StringMatch, Value,
+    Atom, Capability, Ir, Key, LineageFields, Node, NodeId, Pipe, Predicate, PredicateId, Program, ProgramId,
+    ProgramLanguage, ProgramLimits, Rule, RuleKind, Sequence, Step, StringMatch, Value,
 };
 use kestrel_schema::{FieldType, Schema};
 
@@ -30,6 +30,21 @@ use crate::types::tree::{
     TypedTerm,
 };
 use tables::Table;
+
+/// A hand-written predicate whose fields are known.
+#[derive(Debug, Clone)]
+pub struct TypedProgram {
+    /// Its name, unique among the rules of a build.
+    pub name: String,
+    /// Its language.
+    pub language: ProgramLanguage,
+    /// The fields that it may read, each once.
+    pub fields: Vec<(String, FieldType)>,
+    /// What it may do, sorted, each once.
+    pub capabilities: Vec<Capability>,
+    /// Limits of its own.
+    pub limits: ProgramLimits,
+}
 
 /// Collects rules into one IR.
 #[derive(Debug)]
@@ -44,6 +59,7 @@ pub struct Lowering {
     predicates: Table<Predicate>,
     rules: Vec<Rule>,
     lineage: Option<LineageFields>,
+    programs: Vec<Program>,
 }
 
 impl Lowering {
@@ -62,6 +78,7 @@ impl Lowering {
             predicates: Table::default(),
             rules: Vec::new(),
             lineage: None,
+            programs: Vec::new(),
         };
         for name in evidence::FIELDS {
             if let Some(info) = schema.lookup(name) {
@@ -83,7 +100,22 @@ impl Lowering {
             TypedForm::Sample(terms) => RuleKind::Sample { terms: terms.iter().map(|term| self.step(term)).collect() },
         };
         let pipes = query.pipes.iter().map(|pipe| self.pipe(pipe)).collect();
-        self.rules.push(Rule { id: id.to_owned(), kind, pipes });
+        self.rules.push(Rule { id: id.to_owned(), kind, pipes, program: None });
+    }
+
+    /// Gives the rule that was added last a hand-written predicate.
+    pub fn add_program(&mut self, program: &TypedProgram) {
+        let fields = program.fields.iter().map(|(name, field_type)| self.intern(name, *field_type, None)).collect();
+        let capabilities = program.capabilities.clone();
+        if capabilities.contains(&Capability::Event) {
+            self.intern(&self.category.clone(), self.category_type, None);
+        }
+        let id = ProgramId(self.programs.len() as u32);
+        let (name, language, limits) = (program.name.clone(), program.language, program.limits);
+        self.programs.push(Program { name, language, fields, capabilities, limits });
+        if let Some(rule) = self.rules.last_mut() {
+            rule.program = Some(id);
+        }
     }
 
     fn pipe(&mut self, pipe: &TypedPipe) -> Pipe {
@@ -109,6 +141,7 @@ impl Lowering {
             predicates: self.predicates.into_entries(),
             rules: self.rules,
             lineage: self.lineage,
+            programs: self.programs,
         }
     }
 

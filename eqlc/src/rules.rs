@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! .eql   [--- TOML ---] query                                   our own form; the front matter may be left out
-//! .toml  [rule] rule_id type="eql" query [[rule.threat]]        detection rules
+//! .toml  [rule] rule_id type="eql" query [[rule.threat]] [rule.predicate]        detection rules
 //! .toml  [rule] id os_list query [[actions]] [[optional_actions]] [[threat]]     endpoint rules
 //! ```
 
@@ -13,8 +13,11 @@ pub mod errors;
 pub mod files;
 mod front_matter;
 mod literal;
+mod predicate;
 mod public_forms;
 mod reader;
+
+pub use predicate::PredicateSource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,6 +61,8 @@ pub struct RuleSource {
     pub tests: Vec<String>,
     /// The rule's version, as written.
     pub version: Option<String>,
+    /// The hand-written predicate that decides about the events which the query selects.
+    pub predicate: Option<PredicateSource>,
     /// The text of the query.
     pub query: String,
     /// Which form the file has.

@@ -331,3 +331,72 @@ fn deep_queries_compile_or_are_refused_but_never_crash() {
         assert!(ir.is_some() || !diagnostics.is_empty(), "{start}");
     }
 }
+
+/// What a rule with this predicate is told, its code given.
+fn check_predicate(query: &str, table: &str, code: &[u8], expected: &[&str]) {
+    let text = format!("---\n[predicate]\n{table}\n---\n{query}");
+    let mut rules = eqlc::rules::load_all([("rule.eql".to_owned(), text)]).rules;
+    rules[0].predicate.as_mut().expect("a predicate").code = Some(code.into());
+    let compilation = compile_rules(rules, &CompileOptions::default());
+    let messages = compilation.failed.iter().flat_map(|rule| &rule.diagnostics);
+    let found: Vec<String> =
+        messages.map(|found| format!("{}: {}: {}", found.code, found.message, found.labels[0].message)).collect();
+    assert_eq!(found, expected, "{table}");
+}
+
+#[test]
+fn predicates_are_checked_when_their_rule_is_compiled() {
+    let lua = b"pred_abi = 1 function pred_eval() return kestrel.re_match(0, 'x') end";
+    let (event, many) = ("process where true", "sequence [process where true] [network where true]");
+    check_predicate(event, "source = 'a.lua'\ncapabilities = ['regex']", lua, &[]);
+    check_predicate(
+        event,
+        "source = 'a.lua'",
+        lua,
+        &[
+            "E0308: the predicate `a.lua` cannot be used: it uses `re_match`, which needs the capability `regex`, and the rule does not declare that",
+        ],
+    );
+    check_predicate(
+        many,
+        "source = 'a.lua'\ncapabilities = ['regex']\nfields = ['process.nmae', 'process.parent', 'process.name']",
+        lua,
+        &[
+            "E0225: a hand-written predicate decides about single events, and the query is about many: this predicate",
+            "E0226: a predicate cannot read `process.nmae`: the schema does not know this field",
+            "E0226: a predicate cannot read `process.parent`: the schema does not know this field",
+        ],
+    );
+    check_predicate(
+        event,
+        "source = 'a.wasm'",
+        b"\0asm\x01\0\0\0",
+        &[
+            "E0308: the predicate `a.wasm` cannot be used: it exports no memory of the name `memory`",
+            "E0308: the predicate `a.wasm` cannot be used: it exports no function `pred_abi`",
+            "E0308: the predicate `a.wasm` cannot be used: it exports no function `pred_eval`",
+        ],
+    );
+}
+
+#[test]
+fn a_predicate_of_the_examples_travels_in_its_pack() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/handwritten");
+    let mut set = eqlc::rules::files::load(&[folder]).expect("the examples can be read");
+    let options = CompileOptions::default();
+    let compilation = compile_rules(std::mem::take(&mut set.rules), &options);
+    assert_eq!((compilation.built.len(), compilation.failed.len()), (3, 0));
+    let build = || eqlc::compile::build_pack(&compilation, &options.schema, Default::default()).expect("a pack");
+    let pack = build();
+    assert_eq!(pack.bytes(), build().bytes());
+    let names: Vec<&str> = pack.programs().iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "kestrel-random-word-in-command/entropy.lua",
+            "kestrel-lookalike-program/lookalike.wasm",
+            "kestrel-third-failed-login/third_failure.wasm"
+        ]
+    );
+    assert_eq!(pack.manifest().capabilities, ["alert", "captures", "event", "fields", "state"]);
+}

@@ -22,6 +22,12 @@ fn outcome(path: &str, text: &str) -> String {
             for action in &rule.actions {
                 let _ = writeln!(output, "{action:?}");
             }
+            if let Some(predicate) = &rule.predicate {
+                let fields: Vec<&str> = predicate.fields.iter().map(|(name, _)| name.as_str()).collect();
+                let (language, capabilities) = (predicate.language, &predicate.capabilities);
+                let _ = writeln!(output, "predicate {} {language:?} {fields:?} {capabilities:?}", predicate.source);
+                let _ = writeln!(output, "{:?}", predicate.limits);
+            }
             let parsed = parse(&rule.query, rule.dialect_or(None));
             output += &render(&parsed.diagnostics, &rule.source, false);
             for diagnostic in &parsed.diagnostics {

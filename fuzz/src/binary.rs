@@ -4,7 +4,7 @@
 //! again with the hashes made right, so that what lies behind them is reached.
 
 use kestrel_bpf::record::{Body, Record};
-use kestrel_ir::pack::{DETACHED, HEADER_SIZE, MAGIC, Pack, PrivateKey, PublicKey, SectionId};
+use kestrel_ir::pack::{DETACHED, HEADER_SIZE, MAGIC, PACK_MAJOR, Pack, PrivateKey, PublicKey, SectionId};
 use sha2::{Digest, Sha256};
 
 /// A pack is read or refused; one that is read gives its bytes back, its signatures hold or do not, and signed it is the
@@ -50,7 +50,8 @@ fn with_pack_hash(data: &[u8]) -> Vec<u8> {
         return bytes;
     }
     bytes[..8].copy_from_slice(&MAGIC);
-    bytes[8..12].copy_from_slice(&[1, 0, 1, 0]);
+    bytes[8..10].copy_from_slice(&PACK_MAJOR.to_le_bytes());
+    bytes[10..12].fill(0);
     let count = u32_at(&bytes, 12).unwrap_or(0).min(64) as usize;
     let mut digest = Sha256::new();
     digest.update(&bytes[..12]);

@@ -5,6 +5,8 @@
 
 pub mod binary;
 pub mod language;
+#[cfg(feature = "engine")]
+pub mod program;
 pub mod regex;
 
 /// Calls `check` with the text of `data`, if it is one.

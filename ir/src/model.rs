@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cidr::Cidr;
 use crate::layout::{FieldId, Layout};
+pub use kestrel_schema::host_api::Capability;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -40,6 +41,8 @@ ids! {
     PredicateId
     /// An entry of [`Ir::rules`].
     RuleIndex
+    /// An entry of [`Ir::programs`].
+    ProgramId
 }
 
 /// All that the rules of a pack need at run time.
@@ -59,6 +62,8 @@ pub struct Ir {
     pub rules: Vec<Rule>,
     /// The fields that tell who descends from whom; there when an atom asks for it.
     pub lineage: Option<LineageFields>,
+    /// Hand-written predicates, each of one rule. Their code is not here but beside the IR, under their names.
+    pub programs: Vec<Program>,
 }
 
 /// The fields by which processes are known and related.
@@ -380,6 +385,53 @@ pub struct Rule {
     pub kind: RuleKind,
     /// Pipes behind the query, in order.
     pub pipes: Vec<Pipe>,
+    /// A hand-written predicate, which decides about the events that `kind` selects; for rules of single events alone.
+    pub program: Option<ProgramId>,
+}
+
+/// The language of a hand-written predicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ProgramLanguage {
+    /// A Wasm module.
+    Wasm,
+    /// A Lua source.
+    Lua,
+}
+
+impl ProgramLanguage {
+    /// The word of the text form, and the ending of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProgramLanguage::Wasm => "wasm",
+            ProgramLanguage::Lua => "lua",
+        }
+    }
+}
+
+/// A hand-written predicate: what it may read and do. `docs/host-api.md` says how it is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name, unique in a pack.
+    pub name: String,
+    /// Its language.
+    pub language: ProgramLanguage,
+    /// The fields that it may read.
+    pub fields: Vec<FieldId>,
+    /// What it may do, sorted.
+    pub capabilities: Vec<Capability>,
+    /// Limits of its own, which only lower those of the engine.
+    pub limits: ProgramLimits,
+}
+
+/// What one call of a hand-written predicate may use at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProgramLimits {
+    /// Instructions: fuel in Wasm, instructions of the virtual machine in Lua.
+    pub instructions: Option<u64>,
+    /// Memory in bytes.
+    pub memory: Option<u64>,
+    /// Work of the host's functions, one for each call and one more for every 64 bytes that it handles.
+    pub host_work: Option<u64>,
 }
 
 /// What a rule looks for.
@@ -494,6 +546,11 @@ impl Ir {
     /// The entry of a value.
     pub fn value(&self, id: ValueId) -> Option<&Value> {
         self.values.get(id.index())
+    }
+
+    /// The entry of a program.
+    pub fn program(&self, id: ProgramId) -> Option<&Program> {
+        self.programs.get(id.index())
     }
 
     /// The entry of a predicate.

@@ -31,6 +31,7 @@ pub mod key;
 mod manifest;
 pub mod signature;
 
+pub use check::MAX_PROGRAM;
 pub use container::{
     DETACHED, HEADER_SIZE, MAGIC, MAX_PACK_SIZE, MAX_SECTIONS, PACK_MAJOR, PACK_MINOR, SectionId, SectionInfo,
 };
@@ -38,8 +39,8 @@ pub use error::{PackError, PackProblem};
 pub use hooks::required_hooks;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use manifest::{
-    ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, RuleInfo, StateBudget,
-    TacticInfo, TechniqueInfo, ThreatInfo, state_budget,
+    ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, PredicateInfo, ProgramFile,
+    RuleInfo, StateBudget, TacticInfo, TechniqueInfo, ThreatInfo, capabilities, state_budget,
 };
 pub use signature::{PackSignature, SignatureError};
 
@@ -57,13 +58,15 @@ pub struct Pack {
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
     signatures: Vec<PackSignature>,
+    programs: Vec<ProgramFile>,
 }
 
 /// The parts of a pack to be built.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackBuilder {
     /// What people and engines want to know without reading the rules. [`PackBuilder::build`] fills in what follows from
-    /// the IR and the filter maps: required fields, kinds and hooks, and the state budget.
+    /// the IR and the filter maps: required fields, kinds and hooks, the state budget, and what the hand-written predicates
+    /// are.
     pub manifest: Manifest,
     /// The rules.
     pub ir: Ir,
@@ -77,6 +80,8 @@ pub struct PackBuilder {
     pub sources: Vec<PackFile>,
     /// The rules' tests with the alerts that they expect; their order does not matter.
     pub tests: Vec<PackFile>,
+    /// The code of the hand-written predicates, in the order of the IR's.
+    pub programs: Vec<ProgramFile>,
 }
 
 impl PackBuilder {
@@ -90,6 +95,7 @@ impl PackBuilder {
             filters: FilterMaps::default(),
             sources: Vec::new(),
             tests: Vec::new(),
+            programs: Vec::new(),
         }
     }
 
@@ -99,6 +105,11 @@ impl PackBuilder {
         self.manifest.required_kinds = self.filters.kinds.clone();
         self.manifest.required_hooks = required_hooks(&self.ir, &self.manifest.rules);
         self.manifest.state_budget = state_budget(&self.ir);
+        self.manifest.capabilities = capabilities(&self.ir);
+        for (rule, info) in self.ir.rules.iter().zip(&mut self.manifest.rules) {
+            let program = rule.program.and_then(|program| self.ir.program(program));
+            info.predicate = program.map(|program| check::predicate_info(&self.ir, program));
+        }
         self.sources.sort_by(|left, right| left.path.cmp(&right.path));
         self.tests.sort_by(|left, right| left.path.cmp(&right.path));
         let mut sections = vec![
@@ -113,6 +124,9 @@ impl PackBuilder {
         }
         if let Some(predicates) = self.predicates {
             sections.push((SectionId::PREDICATES, predicates.into_bytes()));
+        }
+        if !self.programs.is_empty() {
+            sections.push((SectionId::PROGRAMS, container::encode(SectionId::PROGRAMS, &self.programs)?));
         }
         sections.sort_by_key(|(id, _)| *id);
         let parts: Vec<(SectionId, u32, &[u8])> =
@@ -145,6 +159,10 @@ impl Pack {
         if let Some(range) = &predicates {
             container::text(SectionId::PREDICATES, bytes.get(range.clone()).unwrap_or_default())?;
         }
+        let programs = match optional(SectionId::PROGRAMS) {
+            Some(range) => container::decode(SectionId::PROGRAMS, bytes.get(range).unwrap_or_default())?,
+            None => Vec::new(),
+        };
         let signatures = signature::read(&bytes, &sections)?;
         verify(&ir).map_err(PackProblem::Ir)?;
         let pack = Pack {
@@ -153,6 +171,7 @@ impl Pack {
             filters,
             sources,
             tests,
+            programs,
             module,
             predicates,
             signatures,
@@ -238,6 +257,11 @@ impl Pack {
     /// The rules' tests, by path.
     pub fn tests(&self) -> &[PackFile] {
         &self.tests
+    }
+
+    /// The code of the hand-written predicates, in the order of the IR's.
+    pub fn programs(&self) -> &[ProgramFile] {
+        &self.programs
     }
 
     /// Whether the fields of the pack mean the same under `schema`.

@@ -13,7 +13,8 @@
 //! value v1 = call length v0                  v1 == v2   v1 exact~ ["a"]   isnull v1   notnull v1   when n2
 //! node n0 = a1                               true   false   not n0   and n0 n1   or n0 n1
 //! predicate p0 = a0 where n0                 any where n0
-//! rule "id" = event p0 | head 5
+//! program g0 = lua "entropy.lua" fields [f1, f3] capabilities [fields, captures] instructions 1000 memory 65536
+//! rule "id" = event p0 | head 5              event p0 program g0
 //! rule "id" = sequence maxspan 5m {
 //!   step p0 by f1, f2?                       null? is an optional key that the schema does not know
 //!   missing p1 joined n4 by f1, null?

@@ -21,6 +21,8 @@
 //! - rules: ids are unique and not empty; terms and keys are within their limits; a sequence has at least two terms, one of
 //!   them positive, and a sample two, all positive; all key counts are equal and the types of a key agree; keys are
 //!   top-level fields and an unknown one is optional; `maxspan` is positive and there is one where a term is missing
+//! - programs: names are not empty and unique; fields are top-level, no objects, and listed once; capabilities are sorted,
+//!   without duplicates; limits are not 0; each is the program of exactly one rule, and that a rule of single events
 //! - joins: a field of another step is read only in `joined`, and only of an earlier positive term; a sample has no joins
 //!
 //! It does not check that a rule is sensible, nor that it came from a compiler.
@@ -38,6 +40,7 @@ use graph::Graph;
 pub(crate) use graph::count_references;
 
 mod graph;
+mod programs;
 mod rules;
 
 /// The longest chain of references from a predicate down: bounds the recursion of whoever walks the IR.
@@ -55,6 +58,8 @@ pub const MAX_REFERENCES: usize = 1 << 23;
 pub const MAX_PREDICATES: usize = 1 << 18;
 /// The most rules.
 pub const MAX_RULES: usize = 1 << 16;
+/// The most hand-written predicates.
+pub const MAX_PROGRAMS: usize = 1 << 10;
 /// The most terms of a sequence, `runs` written out, or of a sample.
 pub const MAX_STEPS: usize = 256;
 /// The most fields of a join key.
@@ -118,6 +123,7 @@ pub fn verify(ir: &Ir) -> Result<(), VerifyError> {
         check_lineage(ir, &mut problems);
         let graph = Graph::new(ir, &mut problems);
         rules::check(ir, &graph, &mut problems);
+        programs::check(ir, &mut problems);
     }
     problems.finish()
 }
@@ -131,6 +137,7 @@ enum Place<'i> {
     Value(usize),
     Node(usize),
     Predicate(usize),
+    Program(usize),
     Rule(usize, &'i str),
 }
 
@@ -143,6 +150,7 @@ impl fmt::Display for Place<'_> {
             Place::Value(index) => write!(formatter, "value v{index}"),
             Place::Node(index) => write!(formatter, "node n{index}"),
             Place::Predicate(index) => write!(formatter, "predicate p{index}"),
+            Place::Program(index) => write!(formatter, "program g{index}"),
             Place::Rule(index, id) => {
                 let short: String = id.chars().take(80).collect();
                 write!(formatter, "rule {index} {short:?}")
@@ -187,6 +195,7 @@ fn check_sizes(ir: &Ir, problems: &mut Problems) {
         ("references", count_references(ir), MAX_REFERENCES),
         ("predicates", ir.predicates.len(), MAX_PREDICATES),
         ("rules", ir.rules.len(), MAX_RULES),
+        ("programs", ir.programs.len(), MAX_PROGRAMS),
     ] {
         if length > limit {
             problems.push(Place::Tables, || format!("{length} {table}, at most {limit} are allowed"));

@@ -1,8 +1,10 @@
 //! Packs: the same parts give the same bytes, what is written reads back, and no damage goes unnoticed.
 
+use kestrel_ir::model::Program;
 use kestrel_ir::pack::{
-    ActionInfo, CompilerInfo, DETACHED, EventFieldsInfo, FilterMaps, HEADER_SIZE, KindReason, MAX_PACK_SIZE, Manifest,
-    Pack, PackBuilder, PackFile, PackProblem, PrivateKey, RuleInfo, SectionId, TacticInfo, TechniqueInfo, ThreatInfo,
+    ActionInfo, CompilerInfo, DETACHED, EventFieldsInfo, FilterMaps, HEADER_SIZE, KindReason, MAX_PACK_SIZE,
+    MAX_PROGRAM, Manifest, Pack, PackBuilder, PackFile, PackProblem, PredicateInfo, PrivateKey, ProgramFile, RuleInfo,
+    SectionId, TacticInfo, TechniqueInfo, ThreatInfo,
 };
 use kestrel_ir::text::parse;
 use kestrel_schema::Schema;
@@ -24,6 +26,8 @@ rule "two" = sequence maxspan 5m {
   step p0 by f2
   missing p0 by f2
 }
+program g0 = lua "three/predicate.lua" fields [f1] capabilities [fields, state]
+rule "three" = event p0 program g0
 "#;
 
 fn hash_of(schema: &Schema) -> String {
@@ -60,6 +64,12 @@ fn builder() -> PackBuilder {
         file: Some(format!("{id}.eql")),
         ..RuleInfo::default()
     };
+    let predicate = PredicateInfo {
+        name: "three/predicate.lua".to_owned(),
+        language: "lua".to_owned(),
+        fields: vec!["process.name".to_owned()],
+        capabilities: vec!["fields".to_owned(), "state".to_owned()],
+    };
     let manifest = Manifest {
         name: "example".to_owned(),
         compiler: CompilerInfo { name: "eqlc".to_owned(), version: "0.1.0".to_owned(), build: None },
@@ -72,7 +82,7 @@ fn builder() -> PackBuilder {
             timestamp_format: "auto".to_owned(),
             ..EventFieldsInfo::default()
         },
-        rules: vec![rule("one"), rule("two")],
+        rules: vec![rule("one"), rule("two"), RuleInfo { predicate: Some(predicate), ..rule("three") }],
         ..Manifest::default()
     };
     let reason = KindReason { kind: 1, rules: vec!["one".to_owned(), "two".to_owned()], more: 0 };
@@ -81,8 +91,9 @@ fn builder() -> PackBuilder {
         module: Some(b"\0asm\x01\0\0\0".to_vec()),
         predicates: Some("return {}\n".to_owned()),
         filters: FilterMaps { kinds: vec![1], known: vec![1, 2, 3], reasons: vec![reason] },
-        sources: vec![file("two.eql"), file("one.eql")],
+        sources: vec![file("two.eql"), file("one.eql"), file("three.eql")],
         tests: vec![file("tests/one.toml")],
+        programs: vec![ProgramFile { name: "three/predicate.lua".to_owned(), bytes: b"pred_abi = 1".to_vec() }],
         ..PackBuilder::new(manifest, ir)
     }
 }
@@ -157,7 +168,10 @@ fn what_is_written_reads_back() {
     assert_eq!(pack.module(), builder.module.as_deref());
     assert_eq!(pack.predicates(), builder.predicates.as_deref());
     assert_eq!(pack.filters(), &builder.filters);
-    assert_eq!(pack.sources().iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["one.eql", "two.eql"]);
+    assert_eq!(
+        pack.sources().iter().map(|file| file.path.as_str()).collect::<Vec<_>>(),
+        ["one.eql", "three.eql", "two.eql"]
+    );
     assert_eq!(pack.tests(), builder.tests);
     assert_eq!(pack.manifest().rules, builder.manifest.rules);
     assert_eq!(pack.manifest().required_fields, ["event.category", "process.entity_id", "process.name"]);
@@ -244,8 +258,8 @@ fn each_damage_has_its_own_error() {
     let ir = entry(&good, SectionId::IR);
 
     assert_eq!(changed(&|bytes| bytes[0] = b'x'), PackProblem::Magic);
-    assert_eq!(changed(&|bytes| set(bytes, 8, 2, 2)), PackProblem::Version { major: 2, minor: 1 });
-    assert_eq!(changed(&|bytes| set(bytes, 8, 0, 2)), PackProblem::Version { major: 0, minor: 1 });
+    assert_eq!(changed(&|bytes| set(bytes, 8, 3, 2)), PackProblem::Version { major: 3, minor: 0 });
+    assert_eq!(changed(&|bytes| set(bytes, 8, 1, 2)), PackProblem::Version { major: 1, minor: 0 });
     assert_eq!(changed(&|bytes| set(bytes, 12, 65, 4)), PackProblem::TooManySections { count: 65, limit: 64 });
     assert_eq!(changed(&|bytes| bytes[16] ^= 1), PackProblem::Hash);
     assert_eq!(changed(&|bytes| set(bytes, ir, 1, 4)), PackProblem::SectionTwice(SectionId::MANIFEST));
@@ -260,6 +274,8 @@ fn each_damage_has_its_own_error() {
         PackProblem::SectionTooLarge { section: SectionId::IR, length: u64::MAX, limit }
     );
     assert_eq!(changed(&|bytes| set(bytes, ir + 4, 1, 4)), PackProblem::Detached(SectionId::IR));
+    let programs = entry(&good, SectionId::PROGRAMS);
+    assert_eq!(changed(&|bytes| set(bytes, programs + 4, 1, 4)), PackProblem::Detached(SectionId::PROGRAMS));
     assert_eq!(
         changed(&|bytes| {
             set(bytes, ir, 1000, 4);
@@ -339,9 +355,9 @@ fn versions_say_what_to_do() {
     let message = Pack::read(&bytes).expect_err("another version").to_string();
     assert_eq!(
         message,
-        "the pack has format version 9.1 and this build reads 1.x: use a newer engine, or build the rules with an older compiler"
+        "the pack has format version 9.0 and this build reads 2.x: use a newer engine, or build the rules with an older compiler"
     );
-    bytes[8] = 1;
+    bytes[8] = 2;
     bytes[10] = 7;
     rehash(&mut bytes);
     assert!(Pack::read(&bytes).is_ok(), "a newer minor version reads");
@@ -379,6 +395,11 @@ fn parts_that_contradict_each_other_are_refused() {
     refused(&|parts| parts.filters.known.swap(0, 1), "the filter maps' kinds are not sorted, or one is there twice");
     refused(&|parts| parts.filters.reasons.clear(), "the filter maps' reasons are not about their kinds");
     refused(&|parts| parts.sources.truncate(1), "rule \"one\" names a source that is not there");
+    refused(&|parts| parts.programs.clear(), "the programs are not those of the IR");
+    let name = |parts: &mut PackBuilder| parts.programs[0].name.push('x');
+    refused(&name, "the programs are not those of the IR");
+    let long = |parts: &mut PackBuilder| parts.programs[0].bytes = vec![0; MAX_PROGRAM + 1];
+    refused(&long, "program \"three/predicate.lua\" has 4194305 bytes, at most 4194304 are allowed");
     let twice = |parts: &mut PackBuilder| parts.tests.push(parts.tests[0].clone());
     refused(&twice, "the tests are not sorted by path, or one is there twice");
     for path in ["/etc/passwd", "../x", "a/../b", "a//b", "", "a\\b", "c:x", "./a"] {
@@ -405,8 +426,32 @@ fn parts_that_contradict_each_other_are_refused() {
     let message = builder.build().expect_err("an IR that is not valid").to_string();
     assert_eq!(
         message,
-        "the pack's rules are not valid: rule 0 \"one\": there is no p0; rule 1 \"two\": there is no p0; rule 1 \"two\": there is no p0; rule 1 \"two\": there is no p0"
+        "the pack's rules are not valid: rule 0 \"one\": there is no p0; rule 1 \"two\": there is no p0; rule 1 \"two\": there is no p0; rule 1 \"two\": there is no p0; rule 2 \"three\": there is no p0"
     );
+}
+
+#[test]
+fn what_the_manifest_says_of_programs_is_what_the_ir_says() {
+    let pack = builder().build().expect("a valid pack");
+    let manifest = pack.manifest();
+    assert_eq!(manifest.capabilities, ["fields", "state"]);
+    let predicate = manifest.rules[2].predicate.as_ref().expect("a predicate");
+    assert_eq!((predicate.language.as_str(), &predicate.fields[..]), ("lua", &["process.name".to_owned()][..]));
+    assert_eq!(pack.programs()[0].bytes, b"pred_abi = 1");
+    // A manifest that tells less than the programs may do is refused.
+    let text = String::from_utf8(pack.section(SectionId::MANIFEST).expect("a manifest").to_vec()).expect("JSON");
+    for (from, to, expected) in [
+        ("\"state\"\n  ],\n  \"state_budget", "\"stale\"", "the capabilities are not those of the programs"),
+        ("\"language\": \"lua\"", "\"language\": \"lux\"", "rule \"three\" has another predicate than the IR says"),
+    ] {
+        let mut bytes = pack.write();
+        let at = text.find(from).expect(from);
+        let start = entry(&bytes, SectionId::MANIFEST) + 8;
+        let start = u64::from_le_bytes(bytes[start..start + 8].try_into().expect("8 bytes")) as usize;
+        bytes[start + at..start + at + to.len()].copy_from_slice(to.as_bytes());
+        rehash(&mut bytes);
+        assert_eq!(problem(&bytes), PackProblem::Inconsistent(expected.to_owned()));
+    }
 }
 
 #[test]
@@ -432,9 +477,12 @@ fn generated_irs_travel_in_packs() {
         let ir = generate::ir(&mut generate::Random::new(seed));
         let rule = |id: &str| RuleInfo { id: id.to_owned(), ..RuleInfo::default() };
         let rules = ir.rules.iter().map(|entry| rule(&entry.id)).collect();
+        let file = |program: &Program| ProgramFile { name: program.name.clone(), bytes: vec![seed as u8] };
+        let programs = ir.programs.iter().map(file).collect();
         let manifest = Manifest { rules, schema_hash: "0".repeat(64), ..Manifest::default() };
-        let pack =
-            PackBuilder::new(manifest, ir.clone()).build().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let pack = PackBuilder { programs, ..PackBuilder::new(manifest, ir.clone()) }
+            .build()
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(Pack::read(pack.bytes()).expect("a valid pack").ir(), &ir, "seed {seed}");
     }
 }

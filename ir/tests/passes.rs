@@ -51,7 +51,7 @@ fn settled(ir: &Ir) -> String {
     let predicates = if ir.rules.is_empty() { ir.predicates.len() as u32 } else { 0 };
     for predicate in 0..predicates {
         let kind = RuleKind::Event { predicate: PredicateId(predicate) };
-        ir.rules.push(Rule { id: format!("of p{predicate}"), kind, pipes: Vec::new() });
+        ir.rules.push(Rule { id: format!("of p{predicate}"), kind, pipes: Vec::new(), program: None });
     }
     print(&Pass::DeadCode.run(&ir, &KEEP))
 }
@@ -149,10 +149,10 @@ fn generated(random: &mut generate::Random) -> Ir {
     let until = Some(step(random, Some(joined)));
     let pipes = vec![Pipe::Filter(root), Pipe::Unique(vec![ValueId(values + 1), ValueId(1)])];
     let sequence = RuleKind::Sequence(Sequence { steps, maxspan: None, until });
-    ir.rules.push(Rule { id: "joined".to_owned(), kind: sequence, pipes });
+    ir.rules.push(Rule { id: "joined".to_owned(), kind: sequence, pipes, program: None });
     for predicate in 0..ir.predicates.len() as u32 {
         let kind = RuleKind::Event { predicate: PredicateId(predicate) };
-        ir.rules.push(Rule { id: format!("predicate {predicate}"), kind, pipes: Vec::new() });
+        ir.rules.push(Rule { id: format!("predicate {predicate}"), kind, pipes: Vec::new(), program: None });
     }
     ir
 }

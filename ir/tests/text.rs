@@ -45,7 +45,12 @@ fn spans_print_in_the_unit_that_fits() {
 #[test]
 fn mistakes_have_a_place() {
     for (text, line, column, message) in [
-        ("fild f0 a : long", 1, 1, "expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`"),
+        (
+            "fild f0 a : long",
+            1,
+            1,
+            "expected `field`, `lineage`, `atom`, `value`, `node`, `predicate`, `program` or `rule`",
+        ),
         ("field f1 a : long", 1, 7, "expected `f0`"),
         ("field f0 a : lon", 1, 14, "expected a type"),
         ("field f0 a : long\nfield f1 a : long", 2, 14, "`a` is f0 already"),
@@ -62,6 +67,8 @@ fn mistakes_have_a_place() {
         ("node n0 = xor n1", 1, 11, "expected an atom, `true`, `false`, `not`, `and` or `or`"),
         ("node n0 = and n1 a2", 1, 18, "expected the end of the line"),
         ("predicate p0 = any n0", 1, 20, "expected `where`"),
+        ("program g0 = c \"a.c\"", 1, 14, "expected `wasm` or `lua`"),
+        ("program g0 = lua \"a\" fields [] capabilities [fly]", 1, 46, "expected a capability"),
         ("rule \"r\" = sequence {\n  step p0\n", 2, 1, "rule \"r\" is not closed"),
         ("rule \"r\" = sample {\n  until p0\n}", 2, 9, "`until` ends a sequence, once"),
         ("rule \"r\" = sequence maxspan 5 {\n}", 1, 29, "expected a span such as `5m`"),

@@ -266,3 +266,31 @@ fn random_references_never_make_it_panic() {
         kestrel_ir::guards::predicate_kinds(&ir, kestrel_schema::event_kinds());
     }
 }
+
+#[test]
+fn programs_belong_to_one_rule_of_single_events() {
+    let rules = "node n0 = true\npredicate p0 = any where n0\n";
+    let one = "rule \"a\" = event p0 program g0\n";
+    check(&format!("{rules}program g0 = lua \"a\" fields [f1, f2] capabilities [fields, state] memory 1\n{one}"), &[]);
+    for (program, problem) in [
+        ("lua \"\" fields [] capabilities []", "a name has 1 to 1024 bytes, not 0"),
+        ("lua \"a\" fields [f99] capabilities []", "there is no field f99"),
+        ("lua \"a\" fields [f8] capabilities []", "`stack` is an object or a child field"),
+        ("lua \"a\" fields [f9] capabilities []", "`stack.symbol` is an object or a child field"),
+        ("lua \"a\" fields [f1, f1] capabilities []", "f1 is listed twice"),
+        ("lua \"a\" fields [] capabilities [state, fields]", "capabilities are not sorted, or one is there twice"),
+        ("lua \"a\" fields [] capabilities [] host_work 0", "a limit is 0"),
+    ] {
+        check(&format!("{rules}program g0 = {program}\n{one}"), &[&format!("program g0: {problem}")]);
+    }
+    let program = "program g0 = lua \"a\" fields [] capabilities []\n";
+    check(&format!("{rules}{program}"), &["program g0: it is the program of 0 rules, not of one"]);
+    let second = "rule \"b\" = event p0 program g0\n";
+    check(&format!("{rules}{program}{one}{second}"), &["program g0: it is the program of 2 rules, not of one"]);
+    check(&format!("{rules}{one}"), &["rule 0 \"a\": there is no g0"]);
+    let same = format!("{program}program g1 = wasm \"a\" fields [] capabilities []\n");
+    let both = "rule \"b\" = event p0 program g1\n";
+    check(&format!("{rules}{same}{one}{both}"), &["program g1: another program has this name"]);
+    let sequence = "rule \"a\" = sequence {\n step p0\n step p0\n} program g0\n";
+    check(&format!("{rules}{program}{sequence}"), &["rule 0 \"a\": only a rule of single events can have a program"]);
+}

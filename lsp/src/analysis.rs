@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use eqlc::compile::{CompileOptions, compile_rules};
 use eqlc::diagnostics::{Diagnostic, Fix, Severity, SourceFile, codes};
+use eqlc::rules::files::read_predicate;
 use eqlc::rules::{Loaded, RuleSource, load_file};
 use eqlc::syntax::limit_errors::SourceTooLarge;
 use eqlc::syntax::{Dialect, Span};
@@ -145,7 +146,11 @@ fn looks_like_rule(text: &str) -> bool {
 fn check(rule: &RuleSource, dialect: Dialect, settings: &Settings) -> Vec<Diagnostic> {
     let options = CompileOptions { schema: settings.schema.clone(), dialect: Some(dialect) };
     // A rule that is switched off is checked all the same while it is being written.
-    let rule = RuleSource { enabled: true, ..rule.clone() };
+    let mut rule = RuleSource { enabled: true, ..rule.clone() };
+    // Code that cannot be read is a mistake of the rule, which the compiler would tell with less of a reason.
+    if let Err(diagnostic) = read_predicate(&mut rule) {
+        return vec![*diagnostic];
+    }
     let compilation = compile_rules(vec![rule], &options);
     let failed = compilation.failed.into_iter().flat_map(|rule| rule.diagnostics);
     let built = compilation.built.into_iter().flat_map(|rule| rule.warnings);

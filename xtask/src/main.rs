@@ -7,7 +7,9 @@ mod architecture;
 mod bench;
 mod bpf;
 mod demo;
+mod host_api;
 mod packages;
+mod predicates;
 mod schema;
 mod test;
 
@@ -43,6 +45,18 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Writes what is generated from the host API's table: bindings, prelude, reference, Rust table.
+    HostApi {
+        /// Only compares, and fails when something is stale.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Builds the example predicates to the modules that are checked in.
+    Predicates {
+        /// Only compares, and fails when a module is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Builds the kernel programs to the object that is checked in.
     Bpf {
         /// Only compares, and fails when the object is stale.
@@ -62,6 +76,8 @@ fn main() -> ExitCode {
         Chore::Demo { replay_only } => demo::run(replay_only),
         Chore::Test { arguments } => test::run(&arguments),
         Chore::Schema { check } => schema::run(check),
+        Chore::HostApi { check } => host_api::run(check),
+        Chore::Predicates { check } => predicates::run(check),
         Chore::Bpf { check } => bpf::run(check),
         Chore::Agree(options) => agree::run(&options),
         Chore::Bench => bench::run(),

@@ -175,6 +175,7 @@ impl Kept {
                 event_type: self.new_field(fields.event_type),
             }),
             layout,
+            programs: Vec::new(),
         };
         Case { ir, events }
     }

@@ -18,7 +18,7 @@ pub fn rule(random: &mut Random, ir: &mut Ir, fields: &Fields, number: usize) ->
         _ => RuleKind::Sequence(sequence(random, ir, fields)),
     };
     let pipes = if random.once_in(3) { vec![pipe(random, ir)] } else { Vec::new() };
-    Rule { id: format!("rule {number}"), kind, pipes }
+    Rule { id: format!("rule {number}"), kind, pipes, program: None }
 }
 
 fn predicate(random: &mut Random, ir: &Ir) -> PredicateId {

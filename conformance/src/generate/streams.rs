@@ -96,7 +96,7 @@ impl PatternPack {
             let steps = pattern.missing.iter().enumerate().map(|(term, &missing)| step(term, missing)).collect();
             let until = pattern.until.then(|| step(WORDS - 1, false));
             let kind = RuleKind::Sequence(Sequence { steps, maxspan: pattern.maxspan, until });
-            ir.rules.push(Rule { id: format!("pattern {number}"), kind, pipes: Vec::new() });
+            ir.rules.push(Rule { id: format!("pattern {number}"), kind, pipes: Vec::new(), program: None });
         }
         let mut table = FieldTable::new();
         FrameBuilder::wanted(&ir.layout, &mut table);

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::matcher::Match;
+use crate::program::CaptureValue;
 
 /// What an alert says of its rule.
 #[derive(Debug, Clone)]
@@ -81,6 +82,15 @@ impl AlertMaker {
         if !doubts.is_empty() {
             kestrel.insert("doubts".to_owned(), doubts.into());
         }
+        if let Some(findings) = &found.findings {
+            if !findings.messages.is_empty() {
+                kestrel.insert("messages".to_owned(), findings.messages.clone().into());
+            }
+            if findings.block_requested {
+                // Asked for, not done: this version carries no block out.
+                kestrel.insert("block_requested".to_owned(), true.into());
+            }
+        }
         let mut about = Map::new();
         about.insert("id".to_owned(), rule.id.as_str().into());
         about.insert("name".to_owned(), rule.name.as_str().into());
@@ -98,9 +108,21 @@ impl AlertMaker {
             "message": message(&rule.name, documents.iter().rev().find(|document| !document.is_null())),
             "kestrel": kestrel,
             "events": documents,
-            "captures": {},
+            "captures": captures(found),
         })
     }
+}
+
+/// The values that a hand-written predicate put, in its order.
+fn captures(found: &Match) -> Map<String, Json> {
+    let captures = found.findings.iter().flat_map(|findings| &findings.captures);
+    let json = |value: &CaptureValue| match value {
+        CaptureValue::Text(text) => Json::from(text.as_str()),
+        CaptureValue::Integer(value) => Json::from(*value),
+        CaptureValue::Float(value) => Json::from(*value),
+        CaptureValue::Boolean(value) => Json::from(*value),
+    };
+    captures.map(|(name, value)| (name.clone(), json(value))).collect()
 }
 
 fn alert_id(rule: &str, documents: &[Json]) -> String {

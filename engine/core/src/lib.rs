@@ -15,6 +15,7 @@ pub mod key;
 pub mod lineage;
 pub mod matcher;
 pub mod pipes;
+pub mod program;
 pub mod runtime;
 pub mod sample;
 pub mod sequence;

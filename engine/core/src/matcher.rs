@@ -23,6 +23,7 @@ use crate::evidence::{CurrentEvent, EventOrder, Evidence};
 use crate::key::JoinKey;
 use crate::lineage::{Lineage, Question};
 use crate::pipes::Stream;
+use crate::program::{self, Decision, Findings, ProgramReport, Programs};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::sample::SampleMachine;
 use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
@@ -47,8 +48,18 @@ impl Default for MatcherOptions {
 
 /// Why a matcher cannot be made.
 #[derive(Debug, Error)]
-#[error("the pack's rules cannot be matched: {0}")]
-pub struct MatcherError(#[from] AtomsError);
+#[non_exhaustive]
+pub enum MatcherError {
+    /// The rules' patterns do not compile.
+    #[error("the pack's rules cannot be matched: {0}")]
+    Atoms(#[from] AtomsError),
+    /// A rule has a hand-written predicate, and nobody runs it: the query alone would match too much.
+    #[error("rule `{rule}` has a hand-written predicate, and nothing here runs those")]
+    NoPrograms {
+        /// The first such rule.
+        rule: String,
+    },
+}
 
 /// A rule's match.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +75,8 @@ pub struct Match {
     /// The ordinal of the event at which the match was told: that of its last event, or of the one that showed that its
     /// time was over; `u64::MAX` at the end of the events.
     pub told: u64,
+    /// What the rule's hand-written predicate added.
+    pub findings: Option<Box<Findings>>,
 }
 
 /// What a matcher did.
@@ -81,6 +94,8 @@ pub struct MatcherCounters {
     pub matches: u64,
     /// Events that came with a timestamp before an earlier one's.
     pub late: u64,
+    /// Events that a rule's query selected and its hand-written predicate turned down.
+    pub turned_down: u64,
     /// Events whose predicates the interpreter had to decide because the runtime failed.
     pub runtime_failures: u64,
 }
@@ -100,6 +115,7 @@ pub struct Matcher {
     builder: FrameBuilder,
     runtime: Box<dyn Runtime>,
     batch: Batch,
+    programs: Option<Box<dyn Programs>>,
     rules: Vec<RuleState>,
     streams: Vec<Stream>,
     rules_of: Vec<Vec<usize>>,
@@ -120,11 +136,28 @@ impl Matcher {
     /// fields to the table first.
     ///
     /// # Errors
-    /// When the IR's patterns do not compile, which the verifier would have said.
+    /// When the IR's patterns do not compile, which the verifier would have said, or a rule has a hand-written predicate.
     pub fn new(
         ir: &Ir,
         table: &FieldTable,
         runtime: Box<dyn Runtime>,
+        options: MatcherOptions,
+    ) -> Result<Matcher, MatcherError> {
+        match ir.rules.iter().find(|rule| rule.program.is_some()) {
+            Some(rule) => Err(MatcherError::NoPrograms { rule: rule.id.clone() }),
+            None => Matcher::with_programs(ir, table, runtime, None, options),
+        }
+    }
+
+    /// A matcher as [`Matcher::new`] makes it, with whatever runs the IR's hand-written predicates.
+    ///
+    /// # Errors
+    /// When the IR's patterns do not compile.
+    pub fn with_programs(
+        ir: &Ir,
+        table: &FieldTable,
+        runtime: Box<dyn Runtime>,
+        programs: Option<Box<dyn Programs>>,
         options: MatcherOptions,
     ) -> Result<Matcher, MatcherError> {
         let atoms = Atoms::new(ir)?;
@@ -157,6 +190,7 @@ impl Matcher {
             builder: FrameBuilder::new(&ir.layout, table),
             runtime,
             batch: Batch::default(),
+            programs,
             rules,
             streams,
             rules_of,
@@ -279,11 +313,15 @@ impl Matcher {
             let steps = || rule.steps().map(|step: &Step| step.predicate);
             let matched = |term: usize| steps().nth(term).is_some_and(|id| self.held[id.index()]);
             match &mut self.rules[index] {
-                RuleState::Event => self.completed.push(CompletedSequence {
-                    events: vec![Some(current.evidence())],
-                    key: Box::new([]),
-                    last: current.order,
-                }),
+                RuleState::Event => match program::decide(self.programs.as_deref_mut(), rule.program, frame) {
+                    Decision::Holds(findings) => self.completed.push(CompletedSequence {
+                        events: vec![Some(current.evidence())],
+                        key: Box::new([]),
+                        last: current.order,
+                        findings,
+                    }),
+                    Decision::DoesNotHold => self.counters.turned_down += 1,
+                },
                 RuleState::Sequence(machine) => machine.process(
                     &mut current,
                     &matched,
@@ -356,6 +394,19 @@ impl Matcher {
     /// What the runtime said when it failed first, if it did.
     pub fn runtime_error(&self) -> Option<&str> {
         self.runtime_error.as_deref()
+    }
+
+    /// Whatever runs the hand-written predicates.
+    pub fn programs(&mut self) -> Option<&mut dyn Programs> {
+        match &mut self.programs {
+            Some(programs) => Some(programs.as_mut()),
+            None => None,
+        }
+    }
+
+    /// What became of each hand-written predicate.
+    pub fn program_reports(&self) -> Vec<ProgramReport> {
+        self.programs.as_ref().map_or_else(Vec::new, |programs| programs.reports())
     }
 
     /// The layout of the frames in this matcher's evidence.
@@ -432,8 +483,8 @@ impl Teller<'_> {
         counters: &mut MatcherCounters,
         out: &mut Vec<Match>,
     ) {
-        for CompletedSequence { events, key, last } in completed.drain(..) {
-            let found = Match { rule: RuleIndex(self.rule as u32), events, key, last, told: self.told };
+        for CompletedSequence { events, key, last, findings } in completed.drain(..) {
+            let found = Match { rule: RuleIndex(self.rule as u32), events, key, last, told: self.told, findings };
             if streams.get_mut(self.rule).is_some_and(|stream| stream.passes(self.interpreter, &found)) {
                 counters.matches += 1;
                 out.push(found);

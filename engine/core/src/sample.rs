@@ -68,7 +68,7 @@ impl SampleMachine {
                     && let Some(filled) = self.store.remove(key)
                 {
                     let events = filled.into_iter().map(|slot| slot.map(|(evidence, _)| evidence)).collect();
-                    out.push(CompletedSequence { events, key: key.clone(), last: event.order });
+                    out.push(CompletedSequence { events, key: key.clone(), last: event.order, findings: None });
                 }
             }
         }

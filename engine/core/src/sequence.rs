@@ -13,6 +13,7 @@ use kestrel_ir::model::{Sequence, Step};
 
 use crate::evidence::{CurrentEvent, EventOrder, Evidence};
 use crate::key::{JoinKey, join_keys};
+use crate::program::Findings;
 use crate::store::Store;
 use crate::timers::Timers;
 
@@ -46,6 +47,8 @@ pub struct CompletedSequence {
     pub key: JoinKey,
     /// Where the last event stands.
     pub last: EventOrder,
+    /// What a hand-written predicate added; nothing for sequences and samples.
+    pub findings: Option<Box<Findings>>,
 }
 
 /// The state of one sequence rule.
@@ -299,7 +302,7 @@ impl SequenceMachine {
         for (&term, evidence) in self.positives.iter().zip(partial.events) {
             events[term] = Some(evidence);
         }
-        CompletedSequence { events, key: key.clone(), last: partial.last }
+        CompletedSequence { events, key: key.clone(), last: partial.last, findings: None }
     }
 
     /// Notes that an event of a missing term came, and discards the candidates that it forbids.

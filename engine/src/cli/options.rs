@@ -10,6 +10,7 @@ use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
 use kestrel_engine::live::LiveOptions;
 use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
+use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
 use kestrel_engine::session::SessionOptions;
 use kestrel_engine::sinks::AlertTarget;
@@ -161,6 +162,10 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     of_config(config.threads.map(|threads| threads.to_string()).as_deref(), "threads", Threads::from_str)?;
     let of_file = of_config(config.runtime.as_deref(), "runtime", runtime)?;
     let kind = arguments.runtime.or(of_file).unwrap_or(RuntimeKind::Wasm);
+    let of_file = of_config(config.profile.as_deref(), "profile", |word| {
+        Profile::from_str(word).map_err(|error| error.to_string())
+    })?;
+    let profile = arguments.profile.or(of_file).unwrap_or_default();
     let of_file = of_config(config.alerts.as_deref(), "alerts", |word| {
         AlertTarget::from_str(word).map_err(|error| error.to_string())
     })?;
@@ -197,7 +202,15 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         code_cache: arguments.code_cache.or(code_cache).unwrap_or_default(),
         stats: arguments.stats.or(of_file),
         duration: arguments.duration,
-        session: SessionOptions { runtime: kind, matcher },
+        session: SessionOptions {
+            runtime: kind,
+            profile,
+            max_program_failures: config
+                .limits
+                .program_failures
+                .unwrap_or(SessionOptions::default().max_program_failures),
+            matcher,
+        },
         input,
         live,
     };

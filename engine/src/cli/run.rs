@@ -132,7 +132,11 @@ impl<'o> Run<'o> {
     /// Has `act` drive the session and hands its alerts on.
     pub(super) fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut dyn FnMut(&Alert)) -> T) -> T {
         let Run { session, sink, sink_error, .. } = self;
-        act(session, &mut |alert| hand_on(sink, sink_error, alert))
+        let done = act(session, &mut |alert| hand_on(sink, sink_error, alert));
+        for note in session.take_notes() {
+            say(&note);
+        }
+        done
     }
 
     /// Writes an event to the event log, if there is one. `document` is asked for only then.
@@ -190,6 +194,7 @@ impl<'o> Run<'o> {
         self.stats.elapsed = self.began.elapsed();
         self.stats.session = self.session.counters();
         self.stats.alerts_written = self.sink.written();
+        self.stats.programs = self.session.programs();
         self.stats.runtime_error = self.session.runtime_error().map(str::to_owned);
         if let Some(error) = &self.stats.runtime_error {
             let failures = counted(self.stats.session.matcher.runtime_failures, "event");

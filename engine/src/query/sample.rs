@@ -16,6 +16,7 @@ pub(super) fn filters(ir: &Ir, terms: &[Step]) -> Ir {
             id: number.to_string(),
             kind: RuleKind::Event { predicate: term.predicate },
             pipes: Vec::new(),
+            program: None,
         })
         .collect();
     Ir { rules, ..ir.clone() }
@@ -40,7 +41,7 @@ pub(super) fn samples(ir: &Ir, terms: &[Step], matches: Vec<Match>) -> Vec<Match
             let chosen = distinct(&candidates)?;
             let last = chosen.iter().map(|found| found.last).max()?;
             let events = chosen.into_iter().flat_map(|found| found.events.clone()).collect();
-            Some(Match { rule: RuleIndex(0), events, key, last, told: last.ordinal })
+            Some(Match { rule: RuleIndex(0), events, key, last, told: last.ordinal, findings: None })
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Packs whose code is compiled, or came from the cache.
 
 use super::{NamedPack, SessionError, SessionOptions};
+use crate::program::{PreparedPrograms, ProgramOptions, ProgramParts};
 use crate::runtime::code_cache::CodeCache;
 use crate::runtime::{PreparedRuntime, RuntimeParts};
 
@@ -8,6 +9,7 @@ use crate::runtime::{PreparedRuntime, RuntimeParts};
 pub struct PreparedPacks<'p> {
     pub(super) packs: &'p [NamedPack],
     pub(super) runtimes: Vec<PreparedRuntime>,
+    pub(super) programs: Vec<PreparedPrograms>,
     pub(super) options: SessionOptions,
 }
 
@@ -26,7 +28,7 @@ impl PreparedPacks<'_> {
     /// Compiles the code of these packs for a runtime, or takes it from `cache`.
     ///
     /// # Errors
-    /// When the runtime does not take a pack's code.
+    /// When the runtime does not take a pack's code, or a hand-written predicate is refused.
     pub fn new<'p>(
         packs: &'p [NamedPack],
         options: SessionOptions,
@@ -37,8 +39,15 @@ impl PreparedPacks<'_> {
             PreparedRuntime::with_cache(options.runtime, &parts, cache)
                 .map_err(|cause| SessionError::Runtime { name: name.clone(), cause })
         };
+        let prepare_programs = |NamedPack { name, pack }: &NamedPack| {
+            let category = &pack.manifest().event_fields.category;
+            let parts = ProgramParts { ir: pack.ir(), code: pack.programs(), category };
+            let limits = ProgramOptions { profile: options.profile, max_failures: options.max_program_failures };
+            PreparedPrograms::new(&parts, limits).map_err(|cause| SessionError::Program { name: name.clone(), cause })
+        };
         let runtimes: Result<Vec<PreparedRuntime>, SessionError> = packs.iter().map(prepare).collect();
-        Ok(PreparedPacks { packs, runtimes: runtimes?, options })
+        let programs: Result<Vec<PreparedPrograms>, SessionError> = packs.iter().map(prepare_programs).collect();
+        Ok(PreparedPacks { packs, runtimes: runtimes?, programs: programs?, options })
     }
 
     pub(super) fn counters(&self) -> CodeCounters {

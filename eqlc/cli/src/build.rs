@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use eqlc::compile::{Compilation, CompileOptions, PackOptions, PackTargets, build_pack, compile_rules};
 use eqlc::diagnostics::Severity;
-use eqlc::rules::{RuleSet, files, load_all};
+use eqlc::rules::{RuleSet, files};
 use kestrel_ir::pack::PackFile;
 
 use crate::pack_file::{hash_text, read_private_key, write_whole};
@@ -106,7 +106,7 @@ fn compile(
     let mut sources = files::read(paths)?;
     // The order of the paths on the command line, and where they are looked at from, is no part of the rules.
     sources.sort_by_cached_key(|(path, _)| place_of(path));
-    let mut set = load_all(sources);
+    let mut set = files::load_sources(sources);
     let compilation = compile_rules(std::mem::take(&mut set.rules), &options);
     let (mut failed, mut warnings) = (Vec::new(), 0);
     let around = set.reported.iter().map(|(source, diagnostics)| (&**source, &diagnostics[..]));

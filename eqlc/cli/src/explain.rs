@@ -77,6 +77,13 @@ pub fn explain(arguments: &ExplainArguments, format: MessageFormat) -> anyhow::R
     let Some(ir) = ir else { return Ok(Outcome::Found) };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}, in {dialect}: {}\n", rule.id, rule.name)?;
+    if let Some(predicate) = &rule.predicate {
+        let source = &predicate.source;
+        writeln!(
+            out,
+            "The query selects events; the hand-written predicate `{source}` decides, which is not explained.\n"
+        )?;
+    }
     explain_rule(&mut out, &rule.query, &ir, &schema, dialect)?;
     if !arguments.events.is_empty() {
         writeln!(out)?;
@@ -267,7 +274,7 @@ pub fn explain_events(out: &mut dyn Write, ir: &Ir, schema: &Schema, documents: 
     let probe = Probe::new(ir, rule);
     let counts = probe.count(schema, documents)?;
     let at = |counts: &[usize], index: usize| counts.get(index).copied().unwrap_or(0);
-    let result = evaluate(ir, RuntimeKind::Interp, schema, documents)?;
+    let result = evaluate(ir, RuntimeKind::Interp, None, schema, documents)?;
     let left_out = result.invalid.len();
     let note = if left_out > 0 { format!(", {left_out} left out as no events") } else { String::new() };
     writeln!(out, "{} events{note}", result.events)?;
@@ -381,7 +388,7 @@ impl Probe {
 
     fn rule(&mut self, kind: RuleKind, indent: usize, label: String, keys: bool) {
         let rule = self.ir.rules.len();
-        self.ir.rules.push(Rule { id: rule.to_string(), kind, pipes: Vec::new() });
+        self.ir.rules.push(Rule { id: rule.to_string(), kind, pipes: Vec::new(), program: None });
         self.lines.push(Line::Count { indent, label, rule, keys });
     }
 

@@ -114,6 +114,31 @@ fn as_text(pack: &Pack, path: &str, out: &mut impl Write) -> anyhow::Result<()> 
             printable(&info.name)
         )?;
     }
+    hand_written(pack, out)
+}
+
+/// The hand-written predicates, with what they may do and read.
+fn hand_written(pack: &Pack, out: &mut impl Write) -> anyhow::Result<()> {
+    let rules = pack.manifest().rules.iter();
+    let predicates: Vec<_> =
+        rules.filter_map(|rule| rule.predicate.as_ref().map(|predicate| (rule, predicate))).collect();
+    if predicates.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "hand-written predicates:")?;
+    for (rule, predicate) in predicates {
+        let code = pack.programs().iter().find(|file| file.name == predicate.name);
+        writeln!(
+            out,
+            "  {:40} {:16} {} bytes, of rule {}",
+            printable(&predicate.name),
+            predicate.language,
+            code.map_or(0, |file| file.bytes.len()),
+            printable(&rule.id)
+        )?;
+        let capabilities = list(predicate.capabilities.iter().map(String::as_str));
+        writeln!(out, "    may use {capabilities}; reads {}", list(predicate.fields.iter().map(String::as_str)))?;
+    }
     Ok(())
 }
 

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use eqlc::compile::{compile_query, lua_source, wasm_module};
-use eqlc::diagnostics::SourceFile;
+use eqlc::compile::{compile_query, compile_rule, lua_source, program_files, wasm_module};
+use eqlc::diagnostics::{SourceFile, has_errors};
+use eqlc::rules::files::read_predicate;
 use eqlc::rules::{Loaded, load_file};
 use eqlc::syntax::Dialect;
+use kestrel_core::program::Programs;
+use kestrel_engine::program::{PreparedPrograms, ProgramOptions, ProgramParts};
 use kestrel_engine::query::{self, QueryMatch, QueryResult, typing::define_from_data};
+use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeKind, RuntimeParts, create};
 use kestrel_ir::model::Ir;
+use kestrel_ir::pack::ProgramFile;
 use kestrel_ir::time::format_rfc3339;
 use kestrel_schema::Schema;
 use serde_json::{Value as Json, json};
@@ -34,6 +39,9 @@ pub struct RunArguments {
     /// What evaluates the predicates.
     #[arg(long, default_value = "interp", value_name = "interp|wasm|lua|native")]
     runtime: RuntimeKind,
+    /// How far a rule's hand-written predicate is trusted.
+    #[arg(long, default_value = "trusted", value_name = "trusted|strict")]
+    profile: Profile,
     /// How matches are printed.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -80,8 +88,10 @@ pub fn run(arguments: &RunArguments, format: MessageFormat) -> anyhow::Result<Ou
     if schema.dynamic() {
         define_from_data(&mut schema, &documents);
     }
-    let Some(ir) = compile(arguments, query, &schema, format)? else { return Ok(Outcome::Found) };
-    let result = evaluate(&ir, arguments.runtime, &schema, &documents)?;
+    let Some((ir, code)) = compile(arguments, query, &schema, format)? else { return Ok(Outcome::Found) };
+    let programs = programs(&ir, &code, arguments.profile, &schema)?;
+    let result = evaluate(&ir, arguments.runtime, programs, &schema, &documents)?;
+    result.notes.iter().for_each(|note| tell!("{note}"));
     for (number, error) in result.invalid.iter().take(10) {
         tell!("event {number} is left out: {error}");
     }
@@ -104,8 +114,26 @@ pub fn read_documents(path: &Path, documents: &mut Vec<Vec<u8>>) -> anyhow::Resu
     Ok(())
 }
 
+/// The hand-written predicates of an IR, started; nothing where there are none.
+pub fn programs(
+    ir: &Ir,
+    code: &[ProgramFile],
+    profile: Profile,
+    schema: &Schema,
+) -> anyhow::Result<Option<Box<dyn Programs>>> {
+    let parts = ProgramParts { ir, code, category: &schema.event().category };
+    let options = ProgramOptions { profile, ..ProgramOptions::default() };
+    Ok(PreparedPrograms::new(&parts, options)?.instantiate()?)
+}
+
 /// Runs an IR's first rule with code compiled on the spot.
-pub fn evaluate(ir: &Ir, kind: RuntimeKind, schema: &Schema, documents: &[Vec<u8>]) -> anyhow::Result<QueryResult> {
+pub fn evaluate(
+    ir: &Ir,
+    kind: RuntimeKind,
+    programs: Option<Box<dyn Programs>>,
+    schema: &Schema,
+    documents: &[Vec<u8>],
+) -> anyhow::Result<QueryResult> {
     let wasm = match kind {
         RuntimeKind::Wasm => Some(wasm_module(ir)?),
         _ => None,
@@ -115,7 +143,7 @@ pub fn evaluate(ir: &Ir, kind: RuntimeKind, schema: &Schema, documents: &[Vec<u8
         _ => None,
     };
     let runtime = create(kind, &RuntimeParts { ir, wasm: wasm.as_deref(), lua: lua.as_deref() })?;
-    let result = query::run(ir, runtime, schema, documents)?;
+    let result = query::run(ir, runtime, programs, schema, documents)?;
     if let Some(error) = &result.runtime_error {
         bail!("the {} runtime failed: {error}", kind.name());
     }
@@ -127,7 +155,7 @@ fn compile(
     query: &str,
     schema: &Schema,
     format: MessageFormat,
-) -> anyhow::Result<Option<Ir>> {
+) -> anyhow::Result<Option<(Ir, Vec<ProgramFile>)>> {
     let asked = arguments.dialect.dialect();
     if let Some(path) = &arguments.rule {
         let name = path.display().to_string();
@@ -135,10 +163,19 @@ fn compile(
         let file = load_file(&name, &text);
         report(format, &file.source, &file.diagnostics);
         return match file.loaded {
-            Loaded::Rule(rule) => {
-                let (ir, diagnostics) = compile_query(&rule.query, schema, rule.dialect_or(asked));
+            // What is wrong around the query may be its predicate, without which it would match too much.
+            Loaded::Rule(_) if has_errors(&file.diagnostics) => Ok(None),
+            Loaded::Rule(mut rule) => {
+                if let Err(diagnostic) = read_predicate(&mut rule) {
+                    report(format, &rule.source, &[*diagnostic]);
+                    return Ok(None);
+                }
+                let (ir, diagnostics) = compile_rule(&rule, schema, rule.dialect_or(asked));
                 report(format, &rule.source, &diagnostics);
-                Ok(ir)
+                Ok(ir.map(|ir| {
+                    let code = program_files([&*rule], &ir);
+                    (ir, code)
+                }))
             }
             Loaded::Skipped { reason } => bail!("`{name}` holds no EQL rule: {reason}"),
             Loaded::Failed => Ok(None),
@@ -147,7 +184,7 @@ fn compile(
     let text = query;
     let (ir, diagnostics) = compile_query(text, schema, asked.unwrap_or(Dialect::Elastic));
     report(format, &SourceFile::new("query", text), &diagnostics);
-    Ok(ir)
+    Ok(ir.map(|ir| (ir, Vec::new())))
 }
 
 /// Prints what was found.

@@ -28,7 +28,7 @@ use kestrel_ir::pattern::{has_wildcard, wildcard_matches};
 use kestrel_schema::Schema;
 
 use crate::explain::{explain_events, explain_rule};
-use crate::report::{MessageFormat, report};
+use crate::report::{MessageFormat, report, tell};
 use crate::run::{Output, evaluate, print, read_documents};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 use seen::Seen;
@@ -165,7 +165,7 @@ impl Session {
         let (ir, diagnostics) = compile_query(text, &self.schema, dialect);
         report(self.format, &SourceFile::new(name, text), &diagnostics);
         let Some(ir) = ir else { return Ok(Next::Failed) };
-        let result = evaluate(&ir, self.runtime, &self.schema, &self.documents)?;
+        let result = evaluate(&ir, self.runtime, None, &self.schema, &self.documents)?;
         print(self.output, &self.schema, &self.documents, &result)?;
         Ok(Next::Done)
     }
@@ -274,6 +274,12 @@ impl Session {
                 Loaded::Rule(rule) => {
                     let dialect = rule.dialect_or(None);
                     let _ = writeln!(std::io::stdout(), "{}: {}", rule.id, rule.name);
+                    if let Some(predicate) = &rule.predicate {
+                        tell!(
+                            "the query runs without the predicate `{}`; `eqlc run --rule` runs both",
+                            predicate.source
+                        );
+                    }
                     self.query(&rule.query, path, dialect)
                 }
                 Loaded::Skipped { reason } => anyhow::bail!("`{path}` holds no EQL rule: {reason}"),

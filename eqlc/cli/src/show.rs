@@ -52,6 +52,9 @@ pub fn show(arguments: &ShowArguments, format: MessageFormat) -> anyhow::Result<
         false => compile::show_rule(arguments.stage, &rule.id, &rule.query, &schema, dialect),
     };
     report(format, &rule.source, &diagnostics);
+    if let Some(predicate) = &rule.predicate {
+        tell!("the hand-written predicate `{}` is not part of what is shown", predicate.source);
+    }
     if let Some(shown) = shown {
         std::io::stdout().lock().write_all(shown.as_bytes())?;
     }

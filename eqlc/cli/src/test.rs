@@ -16,16 +16,17 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use eqlc::compile::compile_query;
+use eqlc::compile::{compile_rule, program_files};
 use eqlc::diagnostics::has_errors;
-use eqlc::rules::{RuleSource, files, load_all};
+use eqlc::rules::{RuleSource, files};
 use kestrel_engine::runtime::RuntimeKind;
+use kestrel_engine::runtime::profile::Profile;
 use kestrel_schema::Schema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::report::{MessageFormat, report, say, tell};
-use crate::run::{evaluate, read_documents};
+use crate::run::{evaluate, programs, read_documents};
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
 /// `eqlc test`.
@@ -37,6 +38,9 @@ pub struct TestArguments {
     /// What evaluates the predicates.
     #[arg(long, default_value = "wasm", value_name = "interp|wasm|lua|native")]
     runtime: RuntimeKind,
+    /// How far hand-written predicates are trusted.
+    #[arg(long, default_value = "trusted", value_name = "trusted|strict")]
+    profile: Profile,
     #[command(flatten)]
     dialect: DialectArgument,
     #[command(flatten)]
@@ -63,12 +67,12 @@ struct TestCase {
 /// Runs the tests of all rules below the paths.
 pub fn test(arguments: &TestArguments, format: MessageFormat) -> Result<Outcome> {
     let schema = arguments.schema.load()?;
-    let set = load_all(files::read(&arguments.paths)?);
+    let set = files::load(&arguments.paths)?;
     set.reported.iter().for_each(|(source, diagnostics)| report(format, source, diagnostics));
     let (mut passed, mut failed, mut untested) = (0, set.failed(), Vec::new());
     for rule in &set.rules {
         let dialect = rule.dialect_or(arguments.dialect.dialect());
-        let (ir, diagnostics) = compile_query(&rule.query, &schema, dialect);
+        let (ir, diagnostics) = compile_rule(rule, &schema, dialect);
         report(format, &rule.source, &diagnostics);
         let Some(ir) = ir.filter(|_| !has_errors(&diagnostics)) else {
             failed += 1;
@@ -78,15 +82,20 @@ pub fn test(arguments: &TestArguments, format: MessageFormat) -> Result<Outcome>
             untested.push(rule.id.as_str());
             continue;
         }
+        let code = program_files([rule], &ir);
         for (path, case) in cases(rule)? {
             let documents = documents(&case, &path, &schema)?;
-            let result = evaluate(&ir, arguments.runtime, &schema, &documents)?;
+            let programs = programs(&ir, &code, arguments.profile, &schema)?;
+            let result = evaluate(&ir, arguments.runtime, programs, &schema, &documents)?;
+            result.notes.iter().for_each(|note| tell!("{}: `{}`: {note}", path.display(), case.name));
             let found: Vec<Vec<i64>> = result
                 .matches
                 .iter()
                 .map(|found| found.documents.iter().map(|number| number.map_or(-1, |number| number as i64)).collect())
                 .collect();
             let invalid = result.invalid.first().map(|(number, error)| format!("event {number} is no event: {error}"));
+            let failure = result.programs.iter().find_map(|program| program.first_failure.as_ref());
+            let invalid = invalid.or_else(|| failure.map(|failure| format!("its predicate failed: {failure}")));
             if found == case.expect && invalid.is_none() {
                 passed += 1;
             } else {

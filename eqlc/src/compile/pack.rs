@@ -120,7 +120,9 @@ fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Re
         .zip(&paths)
         .map(|(rule, path)| PackFile { path: path.clone(), text: rule.source.source.text().to_owned() })
         .collect();
+    let programs = super::program_files(compilation.built.iter().map(|rule| &rule.source), &ir);
     let mut builder = PackBuilder::new(manifest, ir);
+    builder.programs = programs;
     builder.module = module;
     builder.predicates = predicates;
     builder.filters = filters.unwrap_or_default();
@@ -184,6 +186,7 @@ fn rule_info(rule: &BuiltRule, path: &str) -> RuleInfo {
         threat: source.threat.iter().map(threat_info).collect(),
         actions: source.actions.iter().map(action_info).collect(),
         references: source.references.clone(),
+        predicate: None,
         file: Some(path.to_owned()),
     }
 }

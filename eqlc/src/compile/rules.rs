@@ -2,6 +2,7 @@
 
 use kestrel_schema::Schema;
 
+use super::programs;
 use super::stages::{Lowered, Parsed, Typed, Verified};
 use crate::diagnostics::{Diagnostic, SourceFile};
 use crate::lints;
@@ -88,6 +89,14 @@ pub fn compile_rules(sources: Vec<RuleSource>, options: &CompileOptions) -> Comp
         let check = CheckOptions { schema: &options.schema, dialect, live: true };
         match Parsed::new(&source.query, dialect).check(check) {
             (Some(typed), mut warnings) => {
+                let typed = match programs::check(&source, typed.query(), &options.schema) {
+                    Ok(program) => typed.with_program(program),
+                    Err(diagnostics) => {
+                        warnings.extend(diagnostics);
+                        failed.push(FailedRule { source, diagnostics: warnings });
+                        continue;
+                    }
+                };
                 let systems = lints::lint_systems(typed.query(), &source.os, &source.query, &options.schema);
                 warnings.extend(systems);
                 lints::keep(&mut warnings, &lints::allowed_in(&source.query, &tokens(&source.query).1));

@@ -7,7 +7,7 @@ use kestrel_schema::Schema;
 
 use crate::diagnostics::{Diagnostic, has_errors};
 use crate::lints;
-use crate::lower::{Lowering, evidence};
+use crate::lower::{Lowering, TypedProgram, evidence};
 use crate::syntax::{Dialect, Parse, Query, Span, parse};
 use crate::types::limit_errors::PackRefused;
 use crate::types::tree::TypedQuery;
@@ -37,7 +37,7 @@ impl<'t> Parsed<'t> {
         let (query, found) = check(&self.parse.query, self.text, options);
         let mut diagnostics = self.parse.diagnostics;
         diagnostics.extend(found);
-        let typed = query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query });
+        let typed = query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query, program: None });
         if let Some(typed) = &typed {
             diagnostics.extend(lints::lint(&self.parse.query, typed.query(), self.text, options));
         }
@@ -50,12 +50,18 @@ impl<'t> Parsed<'t> {
 #[derive(Debug, Clone)]
 pub struct Typed {
     query: TypedQuery,
+    program: Option<TypedProgram>,
 }
 
 impl Typed {
     /// The tree.
     pub fn query(&self) -> &TypedQuery {
         &self.query
+    }
+
+    /// The same with the hand-written predicate of its rule, checked.
+    pub(super) fn with_program(self, program: Option<TypedProgram>) -> Typed {
+        Typed { program, ..self }
     }
 }
 
@@ -71,6 +77,7 @@ impl Lowered {
         let mut lowering = Lowering::new(schema);
         for (id, typed) in queries {
             lowering.add(id, &typed.query);
+            typed.program.iter().for_each(|program| lowering.add_program(program));
         }
         Lowered { ir: lowering.finish() }
     }

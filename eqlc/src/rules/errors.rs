@@ -17,6 +17,8 @@ declare! { Error;
     "E0306" "front matter not closed" UnclosedFrontMatter {}
     /// A value that is not allowed.
     "E0307" "value out of range" ValueOutOfRange { key: String, value: String, expected: String, nearest: Option<&'static str>, quoted: bool }
+    /// Code that cannot be read, or does not keep to the host API.
+    "E0308" "predicate cannot be used" ProgramUnusable { source: String, reason: String }
 }
 
 impl From<MalformedToml> for Diagnostic {
@@ -88,5 +90,14 @@ impl From<ValueOutOfRange> for Diagnostic {
             None => diagnostic,
         }
         .whole_file()
+    }
+}
+
+impl From<ProgramUnusable> for Diagnostic {
+    fn from(error: ProgramUnusable) -> Self {
+        error
+            .start(format!("the predicate `{}` cannot be used", error.source))
+            .primary(error.span, error.reason.clone())
+            .whole_file()
     }
 }

@@ -3,8 +3,15 @@
 //! In: paths of files and directories. Out: (path, text) pairs in name order, `.eql` and `.toml` below directories.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kestrel_ir::pack::MAX_PROGRAM;
+
+use super::errors::ProgramUnusable;
+use super::{RuleSet, RuleSource, load_all};
+use crate::diagnostics::Diagnostic;
 
 /// A file or directory could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +41,57 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, ReadError> {
         }
     }
     found.into_iter().map(|path| Ok((path.display().to_string(), read_text(&path)?))).collect()
+}
+
+/// Reads the rules at and below the paths, and the code of their hand-written predicates.
+///
+/// # Errors
+/// The first file or directory that cannot be read. Code that cannot be read is a mistake of its rule, and reported.
+pub fn load(paths: &[PathBuf]) -> Result<RuleSet, ReadError> {
+    Ok(load_sources(read(paths)?))
+}
+
+/// The rules of files that were read, and the code of their hand-written predicates, which lies beside them. Code that
+/// cannot be read is a mistake of its rule, and reported.
+pub fn load_sources(sources: impl IntoIterator<Item = (String, String)>) -> RuleSet {
+    let mut set = load_all(sources);
+    let RuleSet { rules, reported, .. } = &mut set;
+    rules.retain_mut(|rule| match read_predicate(rule) {
+        Ok(()) => true,
+        Err(diagnostic) => {
+            reported.push((Arc::clone(&rule.source), vec![*diagnostic]));
+            false
+        }
+    });
+    set
+}
+
+/// Reads the code of a rule's hand-written predicate, if it has one, from beside the rule's file.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read_predicate(rule: &mut RuleSource) -> Result<(), Box<Diagnostic>> {
+    let folder = Path::new(&rule.path).parent().unwrap_or(Path::new(""));
+    let Some(predicate) = &mut rule.predicate else { return Ok(()) };
+    match read_code(&folder.join(&predicate.source)) {
+        Ok(code) => {
+            predicate.code = Some(code.into());
+            Ok(())
+        }
+        Err(error) => {
+            let (span, source) = (predicate.source_span, predicate.source.clone());
+            Err(Box::new(ProgramUnusable { span, source, reason: format!("it cannot be read: {error}") }.into()))
+        }
+    }
+}
+
+fn read_code(path: &Path) -> io::Result<Vec<u8>> {
+    let mut code = Vec::new();
+    fs::File::open(path)?.take(MAX_PROGRAM as u64 + 1).read_to_end(&mut code)?;
+    if code.len() > MAX_PROGRAM {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {MAX_PROGRAM} bytes")));
+    }
+    Ok(code)
 }
 
 fn read_text(path: &Path) -> Result<String, ReadError> {

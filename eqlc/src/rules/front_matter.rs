@@ -9,11 +9,11 @@ use toml::de::DeTable;
 
 use super::errors::{MissingKey, UnclosedFrontMatter, UnknownKey};
 use super::reader::Reader;
-use super::{FileForm, Loaded, LoadedFile, RuleSource, failed};
+use super::{FileForm, Loaded, LoadedFile, RuleSource, failed, predicate};
 use crate::diagnostics::{Diagnostic, QueryMap, SourceFile, nearest};
 use crate::syntax::{Dialect, Span};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "id",
     "name",
     "description",
@@ -29,6 +29,7 @@ const KEYS: [&str; 19] = [
     "enabled",
     "allow",
     "tests",
+    "predicate",
     "version",
     "author",
     "license",
@@ -116,6 +117,7 @@ fn read(table: &DeTable<'_>, reader: &mut Reader, path: &str, text: &str, query_
         allow: reader.strings(table, "allow"),
         tests: reader.strings(table, "tests"),
         version: reader.version(table, "version"),
+        predicate: predicate::read(reader, table),
         query: query.to_string(),
         form: FileForm::Eql,
         path: path.to_string(),

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::errors::MissingKey;
 use super::reader::Reader;
-use super::{Action, FileForm, Loaded, LoadedFile, RuleSource, failed, literal};
+use super::{Action, FileForm, Loaded, LoadedFile, RuleSource, failed, literal, predicate};
 use crate::diagnostics::{Diagnostic, SourceFile};
 use crate::syntax::Span;
 
@@ -89,8 +89,9 @@ fn read(
         actions: actions(root, rule, reader),
         enabled: reader.flag(rule, "enabled", true),
         allow: Vec::new(),
-        tests: Vec::new(),
+        tests: reader.strings(rule, "tests"),
         version: reader.version(rule, "version"),
+        predicate: predicate::read(reader, rule),
         form,
         path: path.to_string(),
         source: Arc::new(SourceFile::with_query(path, text, map)),

@@ -108,22 +108,15 @@ impl Reader {
         let parsed = u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| *number <= most);
         if parsed.is_none() {
             let expected = format!("a whole number from 0 to {most}");
-            self.out_of_range(key, number.as_str(), expected, None, value);
+            self.out_of_range(key, number.as_str(), expected, value);
         }
         parsed
     }
 
-    fn out_of_range(
-        &mut self,
-        key: &str,
-        value: &str,
-        expected: String,
-        nearest: Option<&'static str>,
-        place: &Spanned<DeValue<'_>>,
-    ) {
+    fn out_of_range(&mut self, key: &str, value: &str, expected: String, place: &Spanned<DeValue<'_>>) {
         let span = self.place(place.span());
         let (key, value) = (key.to_string(), value.to_string());
-        self.diagnostics.push(ValueOutOfRange { span, key, value, expected, nearest, quoted: true }.into());
+        self.diagnostics.push(ValueOutOfRange { span, key, value, expected, nearest: None, quoted: true }.into());
     }
 
     /// One of a few words.
@@ -132,12 +125,20 @@ impl Reader {
         let (text, _) = self.string(table, key)?;
         let known = words.iter().copied().find(|word| *word == text);
         if known.is_none() {
-            let listed: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-            let near = nearest(&text, words.iter().copied());
-            let near = words.iter().copied().find(|word| Some(*word) == near);
-            self.out_of_range(key, &text, format!("one of {}", listed.join(", ")), near, value);
+            let span = self.place(value.span());
+            self.unknown_word(key, &text, words, span);
         }
         known
+    }
+
+    /// Reports a word that is none of those which a key takes.
+    pub(super) fn unknown_word(&mut self, key: &str, text: &str, words: &[&'static str], span: Span) {
+        let listed: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let near = nearest(text, words.iter().copied());
+        let nearest = words.iter().copied().find(|word| Some(*word) == near);
+        let expected = format!("one of {}", listed.join(", "));
+        let (key, value) = (key.to_string(), text.to_string());
+        self.diagnostics.push(ValueOutOfRange { span, key, value, expected, nearest, quoted: true }.into());
     }
 
     /// `severity`.

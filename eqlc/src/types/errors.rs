@@ -54,6 +54,10 @@ declare! { Error;
     "E0223" "argument is not a constant" ArgumentNotConstant { name: &'static str, expected: &'static str }
     /// `arrayCount(1)`
     "E0224" "argument is not a field" ArgumentNotField { name: &'static str }
+    /// A hand-written predicate on a sequence or a sample.
+    "E0225" "predicate on a query of many events" PredicateOnManyEvents {}
+    /// A hand-written predicate may read a field that is none.
+    "E0226" "predicate reads no field" PredicateReadsNoField { name: String, reason: &'static str, nearest: Option<String> }
 }
 
 impl From<UnknownField> for Diagnostic {
@@ -325,5 +329,30 @@ impl From<ArgumentNotField> for Diagnostic {
         error
             .start(format!("the first argument of `{}` must be a field", error.name))
             .primary(error.span, "expected a field")
+    }
+}
+
+impl From<PredicateOnManyEvents> for Diagnostic {
+    fn from(error: PredicateOnManyEvents) -> Self {
+        error
+            .start("a hand-written predicate decides about single events, and the query is about many")
+            .primary(error.span, "this predicate")
+            .help(
+                "write the query as `process where …`; a predicate with the capability `state` can count events itself",
+            )
+            .whole_file()
+    }
+}
+
+impl From<PredicateReadsNoField> for Diagnostic {
+    fn from(error: PredicateReadsNoField) -> Self {
+        let diagnostic = error
+            .start(format!("a predicate cannot read `{}`", error.name))
+            .primary(error.span, error.reason)
+            .whole_file();
+        match error.nearest {
+            Some(nearest) => diagnostic.help(format!("did you mean `{nearest}`?")),
+            None => diagnostic.help("`eqlc fields` lists what the schema knows"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Writes what other parts need to know of the schema: Rust tables, the kernel programs' header, and a document.
 //!
-//! In: a [`Source`], read from `fields.toml` and `kinds.toml`. Out: the text of three files. Everything here is a pure function;
+//! In: a [`Source`], read from `fields.toml` and `kinds.toml`. Out: the text of three files; [`host_api`] is apart. Everything here is a pure function;
 //! `cargo xtask schema` does the writing. Behind the feature `generate`, because nobody needs it at run time.
 //!
 //! ```text
@@ -11,6 +11,7 @@
 
 mod c_header;
 mod document;
+pub mod host_api;
 mod rust_tables;
 mod source;
 

@@ -27,6 +27,7 @@ mod digest;
 mod field;
 mod file;
 mod generated;
+pub mod host_api;
 mod kind;
 mod nearest;
 mod schema;

@@ -2,14 +2,17 @@
 
 use super::Pack;
 use super::error::{PackError, PackProblem};
-use super::manifest::{PackFile, state_budget};
+use super::manifest::{PackFile, PredicateInfo, state_budget};
 use crate::guards;
+use crate::model::{Ir, Program};
 use kestrel_schema::Schema;
 
 /// The longest path of a file in a pack, in bytes.
 const MAX_PATH: usize = 1024;
 /// The most hooks that a pack can ask for.
 const MAX_HOOKS: usize = 64;
+/// The most code of one hand-written predicate, in bytes.
+pub const MAX_PROGRAM: usize = 4 << 20;
 /// How many fields are named when schemas differ.
 const NAMED_FIELDS: usize = 5;
 
@@ -52,6 +55,7 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
     if !filters.reasons.iter().map(|reason| reason.kind).eq(filters.kinds.iter().copied()) {
         return inconsistent("the filter maps' reasons are not about their kinds");
     }
+    check_programs(pack)?;
     check_files(&pack.sources, "sources")?;
     check_files(&pack.tests, "tests")?;
     for rule in &manifest.rules {
@@ -61,6 +65,39 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
         }
     }
     Ok(())
+}
+
+/// The code is that of the IR's programs, and the manifest tells of it what the IR says.
+fn check_programs(pack: &Pack) -> Result<(), PackError> {
+    let ir = &pack.ir;
+    if !pack.programs.iter().map(|file| &file.name).eq(ir.programs.iter().map(|program| &program.name)) {
+        return inconsistent("the programs are not those of the IR");
+    }
+    if let Some(file) = pack.programs.iter().find(|file| file.bytes.len() > MAX_PROGRAM) {
+        let (name, length) = (shortened(&file.name), file.bytes.len());
+        return inconsistent(&format!("program {name:?} has {length} bytes, at most {MAX_PROGRAM} are allowed"));
+    }
+    if pack.manifest.capabilities != super::capabilities(ir) {
+        return inconsistent("the capabilities are not those of the programs");
+    }
+    for (rule, info) in ir.rules.iter().zip(&pack.manifest.rules) {
+        if rule.program.and_then(|program| ir.program(program)).map(|program| predicate_info(ir, program))
+            != info.predicate
+        {
+            return inconsistent(&format!("rule {:?} has another predicate than the IR says", shortened(&info.id)));
+        }
+    }
+    Ok(())
+}
+
+/// What the manifest says of a program.
+pub(super) fn predicate_info(ir: &Ir, program: &Program) -> PredicateInfo {
+    PredicateInfo {
+        name: program.name.clone(),
+        language: program.language.name().to_owned(),
+        fields: program.fields.iter().map(|field| ir.layout.name(*field).to_owned()).collect(),
+        capabilities: program.capabilities.iter().map(|capability| capability.name().to_owned()).collect(),
+    }
 }
 
 /// Checks the types of all fields of the frames against a schema.

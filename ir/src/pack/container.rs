@@ -15,9 +15,9 @@ use super::error::{PackError, PackProblem};
 /// The first bytes of a pack. Those beyond ASCII and the line ends show when a transfer took the file for text.
 pub const MAGIC: [u8; 8] = *b"\x89KPKG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
-pub const PACK_MAJOR: u16 = 1;
+pub const PACK_MAJOR: u16 = 2;
 /// The minor version that this build writes. A higher one only adds sections, and keys of the manifest.
-pub const PACK_MINOR: u16 = 1;
+pub const PACK_MINOR: u16 = 0;
 /// Bytes before the section table.
 pub const HEADER_SIZE: usize = 48;
 /// The largest pack in bytes.
@@ -53,6 +53,8 @@ impl SectionId {
     pub const TESTS: SectionId = SectionId(7);
     /// Ed25519 signatures over the content hash, outside the hash.
     pub const SIGNATURE: SectionId = SectionId(8);
+    /// The code of hand-written predicates, postcard.
+    pub const PROGRAMS: SectionId = SectionId(9);
 
     /// The section's name; `None` for one that this build does not know.
     pub fn name(self) -> Option<&'static str> {
@@ -65,6 +67,7 @@ impl SectionId {
             SectionId::SOURCES => "sources",
             SectionId::TESTS => "tests",
             SectionId::SIGNATURE => "signature",
+            SectionId::PROGRAMS => "programs",
             _ => return None,
         })
     }
@@ -74,7 +77,7 @@ impl SectionId {
         match self {
             SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS => 16 << 20,
             SectionId::SIGNATURE => 64 << 10,
-            SectionId::SOURCES | SectionId::TESTS => 64 << 20,
+            SectionId::SOURCES | SectionId::TESTS | SectionId::PROGRAMS => 64 << 20,
             _ => 128 << 20,
         }
     }

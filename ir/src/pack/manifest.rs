@@ -3,6 +3,8 @@
 //! The manifest is JSON with its keys in the order of declaration; a key that this build does not know is skipped, and a list
 //! or an option that is not there is empty.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Ir, RuleKind};
@@ -109,9 +111,27 @@ pub struct RuleInfo {
     /// Further reading.
     #[serde(default)]
     pub references: Vec<String>,
+    /// The hand-written predicate that decides about the events which its query selects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<PredicateInfo>,
     /// Its source, a path of the pack's sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// A hand-written predicate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PredicateInfo {
+    /// Its name, as in the IR.
+    pub name: String,
+    /// `wasm` or `lua`.
+    pub language: String,
+    /// The names of the fields that it may read.
+    #[serde(default)]
+    pub fields: Vec<String>,
+    /// What it may do, sorted.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
 }
 
 /// A place in a framework of threats.
@@ -223,11 +243,27 @@ pub struct PackFile {
     pub text: String,
 }
 
+/// The code of a hand-written predicate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramFile {
+    /// Its name, as in the IR.
+    pub name: String,
+    /// A Wasm module, or the text of a Lua source.
+    pub bytes: Vec<u8>,
+}
+
 impl FilterMaps {
     /// Whether events of this kind have to reach the rules.
     pub fn wants(&self, kind: u16) -> bool {
         self.kinds.contains(&kind) || !self.known.contains(&kind)
     }
+}
+
+/// What all hand-written predicates of an IR may do, by name, sorted, each once.
+pub fn capabilities(ir: &Ir) -> Vec<String> {
+    let names: BTreeSet<&str> =
+        ir.programs.iter().flat_map(|program| &program.capabilities).map(|capability| capability.name()).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The worst case of the rules of an IR.

@@ -1,7 +1,7 @@
 //! Dead code: what no rule reaches goes.
 //!
 //! What: atoms, values, nodes and predicates that no rule, step, join, pipe, search or lineage leads to; then the fields
-//! that none of those left read, that are no key and that nobody asked to keep; and the fields of lineage when no atom
+//! that none of those left and no hand-written predicate read, that are no key and that nobody asked to keep; and the fields of lineage when no atom
 //! asks for it. Everything left is numbered densely, in the order in which the rules reach it; fields keep their order.
 //!
 //! Why it is right: an entry has a meaning only for those that refer to it. Of a frame, a field that is gone was read by
@@ -81,6 +81,9 @@ fn for_each_field(ir: &mut Ir, visit: &mut impl FnMut(&mut FieldId)) {
         for step in steps_mut(rule) {
             step.keys.iter_mut().filter_map(|key| key.field.as_mut()).for_each(&mut *visit);
         }
+    }
+    for program in &mut ir.programs {
+        program.fields.iter_mut().for_each(&mut *visit);
     }
     if let Some(lineage) = &mut ir.lineage {
         [&mut lineage.entity, &mut lineage.parent, &mut lineage.ancestry, &mut lineage.event_type]

@@ -376,7 +376,7 @@ impl<'w, R: Rewrite> Walk<'w, R> {
             RuleKind::Sample { terms } => RuleKind::Sample { terms: self.steps(terms)? },
         };
         let pipes = rule.pipes.iter().map(|pipe| self.pipe(pipe)).collect::<Option<Vec<Pipe>>>()?;
-        Some(Rule { id: rule.id.clone(), kind, pipes })
+        Some(Rule { id: rule.id.clone(), kind, pipes, program: rule.program })
     }
 
     fn steps(&mut self, steps: &[Step]) -> Option<Vec<Step>> {

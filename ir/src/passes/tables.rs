@@ -197,6 +197,7 @@ impl Tables {
             predicates: self.predicates.entries,
             rules,
             lineage: ir.lineage,
+            programs: ir.programs.clone(),
         };
         (fits && count_references(&made) <= MAX_REFERENCES).then_some(made)
     }

@@ -42,6 +42,11 @@ pub fn print_rule(ir: &Ir, rule: RuleIndex) -> String {
                 terms.iter().enumerate().for_each(|(index, term)| printer.step(&format!("[{index}] "), term));
             }
         }
+        if let Some(program) = rule.program.and_then(|program| ir.program(program)) {
+            printer.out.push_str("  program ");
+            quote(&program.name, &mut printer.out);
+            printer.out.push('\n');
+        }
         for pipe in &rule.pipes {
             let _ = match pipe {
                 Pipe::Head(count) | Pipe::Tail(count) => writeln!(printer.out, "| {} {count}", pipe.name()),

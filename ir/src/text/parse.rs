@@ -6,7 +6,8 @@ use super::{FUNCTIONS, TextError, function_name, parse_span};
 use crate::layout::FieldId;
 use crate::model::{
     Arithmetic, Atom, AtomId, Comparison, Constant, Ir, LineageFields, Node, NodeId, Order, Predicate, PredicateId,
-    Relation, Rule, RuleKind, Sequence, Step, StringMatch, Value, ValueId,
+    Program, ProgramId, ProgramLanguage, ProgramLimits, Relation, Rule, RuleKind, Sequence, Step, StringMatch, Value,
+    ValueId,
 };
 use kestrel_schema::FieldType;
 
@@ -26,7 +27,8 @@ pub fn parse(text: &str) -> Result<Ir, TextError> {
             None => open = entry(&mut line, &mut ir)?,
             Some(mut rule) => {
                 if rule.line(&mut line)? {
-                    ir.rules.push(Rule { pipes: line.pipes()?, ..rule.rule });
+                    let program = rule_program(&mut line)?;
+                    ir.rules.push(Rule { program, pipes: line.pipes()?, ..rule.rule });
                 } else {
                     open = Some(rule);
                 }
@@ -107,11 +109,16 @@ fn entry(line: &mut Line<'_>, ir: &mut Ir) -> Result<Option<OpenRule>, TextError
             ir.predicates.push(Predicate { category, root: NodeId(line.id('n')?) });
         }
         "lineage" => lineage(line, ir)?,
+        "program" => {
+            line.own_id('g', ir.programs.len())?;
+            let program = program(line)?;
+            ir.programs.push(program);
+        }
         "rule" => return rule(line, ir),
         _ => {
-            return Err(
-                line.error_before("expected `field`, `lineage`, `atom`, `value`, `node`, `predicate` or `rule`")
-            );
+            return Err(line.error_before(
+                "expected `field`, `lineage`, `atom`, `value`, `node`, `predicate`, `program` or `rule`",
+            ));
         }
     }
     Ok(None)
@@ -272,13 +279,39 @@ fn node(line: &mut Line<'_>) -> Result<Node, TextError> {
     })
 }
 
+fn program(line: &mut Line<'_>) -> Result<Program, TextError> {
+    let language = match line.word("`wasm` or `lua`")? {
+        "wasm" => ProgramLanguage::Wasm,
+        "lua" => ProgramLanguage::Lua,
+        _ => return Err(line.error_before("expected `wasm` or `lua`")),
+    };
+    let name = line.text()?;
+    line.expect("fields")?;
+    let fields = line.list(|line| line.id('f').map(FieldId))?;
+    line.expect("capabilities")?;
+    let capabilities =
+        line.list(|line| line.word("a capability")?.parse().map_err(|_| line.error_before("expected a capability")))?;
+    let mut limit = |word| if line.take_word(word) { line.number().map(Some) } else { Ok(None) };
+    let limits = ProgramLimits {
+        instructions: limit("instructions")?,
+        memory: limit("memory")?,
+        host_work: limit("host_work")?,
+    };
+    Ok(Program { name, language, fields, capabilities, limits })
+}
+
+fn rule_program(line: &mut Line<'_>) -> Result<Option<ProgramId>, TextError> {
+    if line.take_word("program") { line.id('g').map(|id| Some(ProgramId(id))) } else { Ok(None) }
+}
+
 fn rule(line: &mut Line<'_>, ir: &mut Ir) -> Result<Option<OpenRule>, TextError> {
     let id = line.text()?;
     line.expect("=")?;
     let kind = match line.word("`event`, `sequence` or `sample`")? {
         "event" => {
             let kind = RuleKind::Event { predicate: PredicateId(line.id('p')?) };
-            ir.rules.push(Rule { id, kind, pipes: line.pipes()? });
+            let program = rule_program(line)?;
+            ir.rules.push(Rule { id, kind, program, pipes: line.pipes()? });
             return Ok(None);
         }
         "sequence" => {
@@ -296,7 +329,7 @@ fn rule(line: &mut Line<'_>, ir: &mut Ir) -> Result<Option<OpenRule>, TextError>
     if !line.take_punctuation('{') {
         return Err(line.error_here("expected `{`"));
     }
-    Ok(Some(OpenRule { rule: Rule { id, kind, pipes: Vec::new() } }))
+    Ok(Some(OpenRule { rule: Rule { id, kind, pipes: Vec::new(), program: None } }))
 }
 
 fn matching_of(word: &str) -> Option<(StringMatch, bool)> {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{function_name, quote, span_text};
 use crate::layout::{FieldId, Layout};
 use crate::model::{
-    Arithmetic, Atom, Comparison, Constant, Ir, Key, LineageFields, Node, Order, Pipe, Rule, RuleKind, Step,
+    Arithmetic, Atom, Comparison, Constant, Ir, Key, LineageFields, Node, Order, Pipe, Program, Rule, RuleKind, Step,
     StringMatch, Value,
 };
 
@@ -48,6 +48,11 @@ pub fn print(ir: &Ir) -> String {
             Some(category) => writeln!(out, "predicate p{index} = a{} where n{}", category.0, predicate.root.0),
             None => writeln!(out, "predicate p{index} = any where n{}", predicate.root.0),
         };
+    }
+    for (index, program) in ir.programs.iter().enumerate() {
+        let _ = write!(out, "program g{index} = ");
+        print_program(program, &mut out);
+        out.push('\n');
     }
     for rule in &ir.rules {
         print_rule(rule, &mut out);
@@ -219,6 +224,9 @@ fn print_rule(rule: &Rule, out: &mut String) {
             out.push('}');
         }
     }
+    if let Some(program) = rule.program {
+        let _ = write!(out, " program g{}", program.0);
+    }
     for pipe in &rule.pipes {
         let _ = match pipe {
             Pipe::Head(count) | Pipe::Tail(count) => write!(out, " | {} {count}", pipe.name()),
@@ -230,6 +238,24 @@ fn print_rule(rule: &Rule, out: &mut String) {
         };
     }
     out.push('\n');
+}
+
+fn print_program(program: &Program, out: &mut String) {
+    let Program { name, language, fields, capabilities, limits } = program;
+    let _ = write!(out, "{} ", language.name());
+    quote(name, out);
+    let fields: Vec<String> = fields.iter().map(|field| format!("f{}", field.0)).collect();
+    out.push_str(" fields ");
+    print_list(&fields, out);
+    out.push_str(" capabilities ");
+    print_list(capabilities, out);
+    for (word, limit) in
+        [("instructions", limits.instructions), ("memory", limits.memory), ("host_work", limits.host_work)]
+    {
+        if let Some(limit) = limit {
+            let _ = write!(out, " {word} {limit}");
+        }
+    }
 }
 
 fn print_step(word: &str, step: &Step, out: &mut String) {

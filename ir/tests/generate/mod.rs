@@ -7,8 +7,9 @@ use kestrel_ir::event::{Event, FieldTable, FieldValue};
 use kestrel_ir::guards::constant_fields;
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{
-    Arithmetic, Atom, AtomId, Comparison, Constant, Function, Ir, Key, Node, NodeId, Order, Predicate, PredicateId,
-    Rule, RuleKind, Sequence, Step, StringMatch, Value, ValueId,
+    Arithmetic, Atom, AtomId, Capability, Comparison, Constant, Function, Ir, Key, Node, NodeId, Order, Predicate,
+    PredicateId, Program, ProgramId, ProgramLanguage, ProgramLimits, Rule, RuleKind, Sequence, Step, StringMatch,
+    Value, ValueId,
 };
 use kestrel_schema::{EventKind, FieldType};
 
@@ -130,9 +131,23 @@ pub fn ir(random: &mut Random) -> Ir {
     }
     for index in 0..1 + random.below(3) {
         let kind = rule_kind(random, &ir, &fields);
-        ir.rules.push(Rule { id: format!("rule {index}"), kind, pipes: Vec::new() });
+        let program =
+            (matches!(kind, RuleKind::Event { .. }) && random.flip()).then(|| program(random, &mut ir, &fields));
+        ir.rules.push(Rule { id: format!("rule {index}"), kind, pipes: Vec::new(), program });
     }
     ir
+}
+
+fn program(random: &mut Random, ir: &mut Ir, fields: &Fields) -> ProgramId {
+    let number = ir.programs.len() as u32;
+    let language = if random.flip() { ProgramLanguage::Wasm } else { ProgramLanguage::Lua };
+    let mut own = vec![fields.long, fields.texts[random.below(fields.texts.len())], fields.ip];
+    own.truncate(random.below(4));
+    let capabilities = Capability::ALL.into_iter().filter(|_| random.flip()).collect();
+    let mut limit = || random.flip().then(|| 1 + random.below(1 << 20) as u64);
+    let limits = ProgramLimits { instructions: limit(), memory: limit(), host_work: limit() };
+    ir.programs.push(Program { name: format!("program {number}.x"), language, fields: own, capabilities, limits });
+    ProgramId(number)
 }
 
 fn exact(field: FieldId, words: Vec<&str>) -> Atom {

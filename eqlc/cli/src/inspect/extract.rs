@@ -1,7 +1,7 @@
 //! Taking a pack apart: one section to standard output, or all of them into a folder.
 //!
 //! ```text
-//! DIR/manifest.json  ir.txt  module.wasm  predicates.lua  sources/…  tests/…
+//! DIR/manifest.json  ir.txt  module.wasm  predicates.lua  programs/…  sources/…  tests/…
 //! ```
 //!
 //! The paths in a pack were checked when it was read: they stay below their folder. No file is written over.
@@ -62,6 +62,13 @@ fn into_folder(pack: &Pack, folder: &Path) -> anyhow::Result<()> {
     let below = |folder: &str, file: &PackFile| format!("{folder}/{}", file.path);
     files.extend(pack.sources().iter().map(|file| (below("sources", file), file.text.as_bytes())));
     files.extend(pack.tests().iter().map(|file| (below("tests", file), file.text.as_bytes())));
+    // A program's name is its author's; here it only tells one file from another.
+    let plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+    for (number, program) in pack.programs().iter().enumerate() {
+        let name: String =
+            program.name.chars().take(64).map(|character| if plain(character) { character } else { '_' }).collect();
+        files.push((format!("programs/{number}-{name}"), &program.bytes));
+    }
     for (name, content) in &files {
         let path = folder.join(name);
         if let Some(parent) = path.parent() {
