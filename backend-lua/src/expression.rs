@@ -1,7 +1,8 @@
 //! A node as the lines of a Lua expression: one leaf a line, what it means behind it, all comments in one column.
 //!
 //! In: a node and how the DAG is [split](crate::split). Out: text for a `return`. An `and` within an `and` needs no
-//! parentheses, and neither does the outermost word of a function.
+//! parentheses, and neither does the outermost word of a function. Neighbours
+//! that the host tests are one question.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -9,11 +10,14 @@ use std::ops::Range;
 use kestrel_ir::model::{AtomId, Ir, Node, NodeId};
 
 use crate::describe::describe;
-use crate::leaf::leaf;
+use crate::leaf::{in_frame, leaf};
 use crate::split::{Split, operands};
 
 /// Comments stand in this column at most; longer code pushes its own comment further.
 const COLUMN: usize = 56;
+
+/// The most atoms in one question to the host.
+const MOST_ATOMS: usize = 8;
 
 /// An expression under construction.
 pub(crate) struct Expression<'i> {
@@ -38,13 +42,11 @@ impl<'i> Expression<'i> {
     ) -> String {
         let mut expression = Expression { ir, split, lines: Vec::new() };
         match category {
-            None => expression.unwrapped(root, depth, "return "),
+            None => expression.node(root, depth, "return "),
             Some(category) => {
-                expression.atom(category, depth, "return ");
-                match expression.written(root) {
-                    Some(Node::And(operands)) => expression.more(operands, depth + 2, "and "),
-                    _ => expression.node(root, depth + 2, "and "),
-                }
+                let mut items = vec![Item::Atom(category)];
+                expression.flatten(Word::And, &[root], &mut items);
+                expression.items(Word::And, &items, depth, "return ");
             }
         }
         expression.text()
@@ -60,7 +62,10 @@ impl<'i> Expression<'i> {
     /// The same for a group of a node's operands.
     pub(crate) fn of_part(ir: &'i Ir, split: &'i Split, depth: usize, node: &Node, part: Range<usize>) -> String {
         let mut expression = Expression { ir, split, lines: Vec::new() };
-        expression.junction(node, operands(node).get(part).unwrap_or(&[]), depth, "return ");
+        let mut items = Vec::new();
+        let word = Word::of(node).unwrap_or(Word::And);
+        expression.flatten(word, operands(node).get(part).unwrap_or(&[]), &mut items);
+        expression.items(word, &items, depth, "return ");
         expression.text()
     }
 
@@ -88,20 +93,8 @@ impl<'i> Expression<'i> {
 
     /// A node where it is used, behind `word`: `return`, `and`, `or`, perhaps with a `not`.
     fn node(&mut self, id: NodeId, depth: usize, word: &str) {
-        let junction = matches!(self.ir.node(id), Some(Node::And(_) | Node::Or(_)));
-        if self.split.is_function(id) || !junction {
-            return self.unwrapped(id, depth, word);
-        }
-        self.line(depth, word, "(", String::new());
-        self.whole(id, depth + 2, "");
-        self.line(depth, "", ")", String::new());
-    }
-
-    /// The same without parentheses around it.
-    fn unwrapped(&mut self, id: NodeId, depth: usize, word: &str) {
         if self.split.is_function(id) {
-            let call = format!("nodes[{}](e)", id.0);
-            self.line(depth, word, &call, String::new());
+            self.line(depth, word, &format!("nodes[{}](e)", id.0), String::new());
         } else {
             self.whole(id, depth, word);
         }
@@ -115,40 +108,78 @@ impl<'i> Expression<'i> {
             Some(Node::Constant(value)) => self.line(depth, word, &value.to_string(), String::new()),
             Some(Node::Atom(atom)) => self.atom(*atom, depth, word),
             Some(Node::Not(operand)) => self.node(*operand, depth, &format!("{word}not ")),
-            Some(node @ (Node::And(operands) | Node::Or(operands))) => match self.split.parts(id) {
-                [] => self.junction(node, operands, depth, word),
-                parts => {
-                    for (index, part) in parts.iter().enumerate() {
-                        let (depth, word) = place(index, depth, word, between(node));
-                        let call = format!("nodes[{:?}](e)", part_name(id, part));
-                        self.line(depth, word, &call, String::new());
-                    }
+            Some(node @ (Node::And(operands) | Node::Or(operands))) => {
+                let mut items = Vec::new();
+                let kind = Word::of(node).unwrap_or(Word::And);
+                match self.split.parts(id) {
+                    [] => self.flatten(kind, operands, &mut items),
+                    parts => items.extend(parts.iter().map(|part| Item::Part(part_name(id, part)))),
                 }
-            },
-        }
-    }
-
-    fn junction(&mut self, node: &Node, operands: &[NodeId], depth: usize, word: &str) {
-        let Some((first, others)) = operands.split_first() else { return };
-        match (node, self.written(*first)) {
-            // The same word once more: its operands are more of this one's.
-            (Node::And(_), Some(inner @ Node::And(operands))) | (Node::Or(_), Some(inner @ Node::Or(operands))) => {
-                self.junction(inner, operands, depth, word);
+                if word == "return " || items.len() == self.calls_at(&items) {
+                    return self.items(kind, &items, depth, word);
+                }
+                self.line(depth, word, "(", String::new());
+                self.items(kind, &items, depth + 2, "");
+                self.line(depth, "", ")", String::new());
             }
-            _ => self.node(*first, depth, word),
         }
-        self.more(others, if word.is_empty() { depth } else { depth + 2 }, between(node));
     }
 
-    /// Operands behind the first.
-    fn more(&mut self, operands: &[NodeId], depth: usize, word: &'static str) {
+    /// The operands of a junction; those of the same word within it are its own.
+    fn flatten(&self, word: Word, operands: &[NodeId], items: &mut Vec<Item>) {
         for operand in operands {
             match self.written(*operand) {
-                Some(inner @ (Node::And(operands) | Node::Or(operands))) if between(inner) == word => {
-                    self.more(operands, depth, word);
+                Some(Node::Atom(atom)) => items.push(Item::Atom(*atom)),
+                Some(node @ (Node::And(operands) | Node::Or(operands))) if Word::of(node) == Some(word) => {
+                    self.flatten(word, operands, items);
                 }
-                _ => self.node(*operand, depth, word),
+                _ => items.push(Item::Node(*operand)),
             }
+        }
+    }
+
+    /// How many of the first items go into one call of the host.
+    fn calls_at(&self, items: &[Item]) -> usize {
+        let hosted = |item: &&Item| match item {
+            Item::Atom(id) => self.ir.atom(*id).is_some_and(|atom| in_frame(atom, &self.ir.layout).is_none()),
+            Item::Node(_) | Item::Part(_) => false,
+        };
+        items.iter().take(MOST_ATOMS).take_while(hosted).count()
+    }
+
+    /// The items with the word between them.
+    fn items(&mut self, kind: Word, items: &[Item], depth: usize, first: &str) {
+        let mut index = 0;
+        while let Some(item) = items.get(index) {
+            let (depth, word) = match (index, first) {
+                (0, _) => (depth, first),
+                (_, "") => (depth, kind.between()),
+                _ => (depth + 2, kind.between()),
+            };
+            let together = self.calls_at(items.get(index..).unwrap_or(&[]));
+            if together > 1 {
+                let end = index + together;
+                self.call(kind, items.get(index..end).unwrap_or(&[]), depth, word);
+                index = end;
+                continue;
+            }
+            match item {
+                Item::Atom(atom) => self.atom(*atom, depth, word),
+                Item::Node(node) => self.node(*node, depth, word),
+                Item::Part(name) => self.line(depth, word, &format!("nodes[{name:?}](e)"), String::new()),
+            }
+            index += 1;
+        }
+    }
+
+    /// One call for several atoms, each on a line.
+    fn call(&mut self, kind: Word, items: &[Item], depth: usize, word: &str) {
+        self.line(depth, word, kind.call(), String::new());
+        for (index, item) in items.iter().enumerate() {
+            let Item::Atom(id) = item else { continue };
+            let sign = if index + 1 == items.len() { ")" } else { "," };
+            let meaning = self.ir.atom(*id).map(|atom| describe(atom, &self.ir.layout)).unwrap_or_default();
+            self.line(depth + 2, "", &format!("{}{sign}", id.0), meaning);
         }
     }
 
@@ -163,17 +194,42 @@ impl<'i> Expression<'i> {
     }
 }
 
-fn place<'w>(index: usize, depth: usize, first: &'w str, other: &'w str) -> (usize, &'w str) {
-    match (index, first) {
-        (0, _) => (depth, first),
-        (_, "") => (depth, other),
-        _ => (depth + 2, other),
-    }
+/// An operand of a junction.
+enum Item {
+    Atom(AtomId),
+    Node(NodeId),
+    /// A function that holds several operands.
+    Part(String),
 }
 
-/// The word between a node's operands.
-fn between(node: &Node) -> &'static str {
-    if matches!(node, Node::And(_)) { "and " } else { "or " }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    And,
+    Or,
+}
+
+impl Word {
+    fn of(node: &Node) -> Option<Word> {
+        match node {
+            Node::And(_) => Some(Word::And),
+            Node::Or(_) => Some(Word::Or),
+            _ => None,
+        }
+    }
+
+    fn between(self) -> &'static str {
+        match self {
+            Word::And => "and ",
+            Word::Or => "or ",
+        }
+    }
+
+    fn call(self) -> &'static str {
+        match self {
+            Word::And => "all(e,",
+            Word::Or => "any(e,",
+        }
+    }
 }
 
 /// The name of the function that holds a group of a node's operands.

@@ -19,7 +19,8 @@ pub(crate) fn leaf(id: AtomId, atom: &Atom, layout: &Layout) -> String {
     in_frame(atom, layout).unwrap_or_else(|| format!("atom(e, {})", id.0))
 }
 
-fn in_frame(atom: &Atom, layout: &Layout) -> Option<String> {
+/// The same for an atom that is tested on the frame; `None` for one that the host tests.
+pub(crate) fn in_frame(atom: &Atom, layout: &Layout) -> Option<String> {
     Some(match atom {
         Atom::Present { field } => format!("present(e, {})", slot(layout, *field)?),
         Atom::Boolean { field, value } if has_type(layout, *field, &[FieldType::Boolean]) => {

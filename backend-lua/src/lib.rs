@@ -9,8 +9,10 @@
 //!   …
 //!   -- rule "suspicious-shell"
 //!   predicates[0] = function(e)
-//!     return atom(e, 0)                      -- process.name in~ ("bash", "sh")
-//!       and any_integer(e, 12, greater, 1000) -- process.pid > 1000
+//!     return all(e,
+//!         0,                                    -- event.category == "process"
+//!         7)                                    -- process.name in~ ("bash", "sh")
+//!       and any_integer(e, 12, greater, 1000)   -- process.pid > 1000
 //!   end
 //!   …
 //!   return predicates

@@ -25,8 +25,10 @@ return function(host)
 ";
 
 /// What the host gives, with a word about each; a source takes what it uses.
-const HOST: [(&str, &str); 12] = [
-    ("atom", "atom(e, number): a test that the host does, once for each event"),
+const HOST: [(&str, &str); 14] = [
+    ("atom", "atom(e, number): what the host tests, once for each event"),
+    ("all", "all(e, number, …): whether all of these atoms hold; up to 8"),
+    ("any", "any(e, number, …): whether one of these atoms holds; up to 8"),
     ("present", "present(e, slot): the field has a value"),
     ("any_boolean", "any_boolean(e, slot, wanted): a value of the field is the wanted one"),
     ("any_integer", "any_integer(e, slot, test, wanted): a value of the field passes the test"),
@@ -137,6 +139,10 @@ fn node_functions(ir: &Ir, split: &Split, id: NodeId, functions: &mut Vec<String
     }
     if split.is_function(id) {
         let body = Expression::of_node(ir, split, 4, id);
-        functions.push(format!("\n  -- used {} times\n  nodes[{}] = function(e)\n{body}  end\n", split.uses(id), id.0));
+        let uses = match split.uses(id) {
+            1 => String::new(),
+            uses => format!("  -- used {uses} times\n"),
+        };
+        functions.push(format!("\n{uses}  nodes[{}] = function(e)\n{body}  end\n", id.0));
     }
 }

@@ -1,7 +1,7 @@
 //! What Lua asks while it runs, and the memory behind it.
 //!
-//! [`ask`] is called through LuaJIT's FFI with the address of a [`Call`]: it tests one atom of one event and notes the
-//! answer where compiled code finds it. It never unwinds into Lua.
+//! [`ask`] and its like are called through LuaJIT's FFI with the address of a [`Call`]: they test atoms of one event, each
+//! once. They never unwind into Lua: a panic is noted, and told by the runtime.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -43,7 +43,7 @@ impl Call {
 
     /// Begins a round without events.
     pub(super) fn begin(&mut self) {
-        self.memory.begin(self.atoms.as_ref().map_or(0, Atoms::len));
+        self.memory.begin();
         self.cache_of.clear();
     }
 
@@ -54,14 +54,25 @@ impl Call {
         Some(event)
     }
 
+    #[inline]
+    fn holds(&mut self, event: usize, atom: AtomId) -> bool {
+        let known = self.cache_of.get(event).and_then(|cache| self.caches.get(*cache)?.known(atom));
+        known.unwrap_or_else(|| self.test(event, atom))
+    }
+
+    /// Tests an atom that nobody has asked for. It never unwinds.
     fn test(&mut self, event: usize, atom: AtomId) -> bool {
-        let (Some(atoms), Some(&cache)) = (&self.atoms, self.cache_of.get(event)) else { return false };
-        let (Some(frame), Some(cache)) = (Frame::new(self.memory.frame(event)), self.caches.get_mut(cache)) else {
-            return false;
+        let test = |call: &mut Call| {
+            let (atoms, cache) = (call.atoms.as_ref()?, call.caches.get_mut(*call.cache_of.get(event)?)?);
+            Some(atoms.test(atom, Frame::new(call.memory.frame(event))?, cache))
         };
-        let answer = atoms.test(atom, frame, cache);
-        self.memory.answer(event, atom, answer);
+        let answer = catch_unwind(AssertUnwindSafe(|| test(self)));
         answer
+            .unwrap_or_else(|_| {
+                self.panicked = true;
+                None
+            })
+            .unwrap_or(false)
     }
 }
 
@@ -102,16 +113,50 @@ impl Drop for OwnedCall {
     }
 }
 
-/// What Lua calls for an atom: 1 or 0.
+/// What Lua calls for an atom: 1 or 0. What is no event or no atom gives 0.
 #[expect(unsafe_code, reason = "called by LuaJIT with the address that it was given")]
 pub(super) extern "C" fn ask(call: *mut Call, event: i32, atom: i32) -> i32 {
     // SAFETY: the prelude passes the address that it was given, of the `Call` which the runtime owns and does not borrow
     // while Lua runs. The prelude keeps both the function and the address from the pack's source.
     let call = unsafe { &mut *call };
     let (Ok(event), Ok(atom)) = (usize::try_from(event), u32::try_from(atom)) else { return 0 };
-    let answer = catch_unwind(AssertUnwindSafe(|| call.test(event, AtomId(atom))));
-    i32::from(answer.unwrap_or_else(|_| {
-        call.panicked = true;
-        false
-    }))
+    i32::from(call.holds(event, AtomId(atom)))
 }
+
+/// A list of atoms as C passes it; it ends with the first negative number.
+macro_rules! ask_many {
+    ($name:ident, $meaning:literal, $until:literal) => {
+        #[doc = $meaning]
+        #[expect(unsafe_code, reason = "called by LuaJIT with the address that it was given")]
+        #[expect(
+            clippy::too_many_arguments,
+            reason = "they pass in registers, where a list would be written to memory"
+        )]
+        pub(super) extern "C" fn $name(
+            call: *mut Call,
+            event: i32,
+            a: i32,
+            b: i32,
+            c: i32,
+            d: i32,
+            e: i32,
+            f: i32,
+            g: i32,
+            h: i32,
+        ) -> i32 {
+            // SAFETY: as in `ask`.
+            let call = unsafe { &mut *call };
+            let Ok(event) = usize::try_from(event) else { return 0 };
+            let atoms = [a, b, c, d, e, f, g, h].into_iter().map_while(|atom| u32::try_from(atom).ok());
+            for atom in atoms {
+                if call.holds(event, AtomId(atom)) == $until {
+                    return i32::from($until);
+                }
+            }
+            i32::from(!$until)
+        }
+    };
+}
+
+ask_many!(ask_all, "What Lua calls for several atoms: whether all of them hold.", false);
+ask_many!(ask_any, "What Lua calls for several atoms: whether one of them holds.", true);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kestrel_ir::frame::MAX_FRAME_SIZE;
+/// The longest frame: room that costs nothing until a frame needs it.
+const FRAME: usize = 16 << 20;
 
 /// Limits of a Lua runtime: what it may use while it loads, and for each batch of events.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +29,7 @@ impl LuaLimits {
         LuaLimits {
             jit: true,
             memory: 256 << 20,
-            frame: MAX_FRAME_SIZE,
+            frame: FRAME,
             deadline: Duration::from_secs(1),
             instructions: None,
             checked: false,
@@ -41,7 +42,7 @@ impl LuaLimits {
         LuaLimits {
             jit: false,
             memory: 32 << 20,
-            frame: MAX_FRAME_SIZE,
+            frame: FRAME,
             deadline: Duration::from_secs(2),
             instructions: Some(20_000_000),
             checked: true,

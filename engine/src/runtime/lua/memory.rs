@@ -1,42 +1,33 @@
 //! The memory that host and Lua share, at addresses that stay.
 //!
 //! ```text
-//! state    3 × i32                     the bytes that mean false and true in this round, and how many atoms have one
 //! groups   (predicate, first, last)    whose positions are evaluated together
 //! events   i32 each                    at a position: the event, as the word of `frames` where its frame starts
 //! results  u8 each                     at a position: 1 where Lua found that the predicate holds
-//! frames   number, answers | frame | number, answers | frame | …      8-aligned, two words before each frame
-//! answers  stride bytes for each event, one for each atom
+//! frames   number | frame | number | frame | …    8-aligned; the event's number lies two words before its frame
 //! ```
 //!
 //! In and out: copies. Nothing is borrowed from it while Lua runs, apart from a frame while an atom is tested, when Lua
-//! waits. A round is a set of events; a new round takes new bytes for false and true, so that it clears no answers.
-//! The memory comes zeroed from the system, which gives only the pages that are touched.
+//! waits. A round is a set of events. The memory comes zeroed from the system, which gives only the pages that are touched.
 
 use std::ptr::NonNull;
 
 use kestrel_core::batch::MAX_BATCH_EVENTS;
-use kestrel_ir::model::AtomId;
 
 /// Events of a round.
 pub(super) const EVENTS: usize = MAX_BATCH_EVENTS;
 /// Positions of one call.
 pub(super) const POSITIONS: usize = 8192;
-/// Atoms that have an answer here; what is beyond is asked each time.
-const ATOMS: usize = 1 << 16;
 /// Words before a frame, in bytes.
 const FRAME_HEADER: usize = 8;
 /// The room behind the longest frame, for the others of a batch.
 const MORE_FRAMES: usize = 1 << 20;
 
-const GROUPS: usize = 64;
+const GROUPS: usize = 0;
 // One group more than there are positions: for what is tried again alone.
 const POSITION_EVENTS: usize = GROUPS + 12 * (POSITIONS + 1) + 4;
 const RESULTS: usize = POSITION_EVENTS + 4 * POSITIONS;
 const FRAMES: usize = RESULTS + POSITIONS;
-
-/// The bytes of the first round.
-const FIRST_FALSE: u8 = 2;
 
 /// A set of positions that share a predicate.
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +41,10 @@ pub(super) struct Group {
 /// Where the parts lie, for the prelude.
 #[derive(Debug)]
 pub(super) struct Addresses {
-    pub(super) state: *mut u8,
     pub(super) groups: *mut u8,
     pub(super) events: *mut u8,
     pub(super) results: *mut u8,
     pub(super) frames: *mut u8,
-    pub(super) answers: *mut u8,
 }
 
 /// Owned memory, reached through its address alone.
@@ -65,8 +54,6 @@ pub(super) struct Memory {
     frames_size: usize,
     /// Start and end of each placed frame, in bytes of `frames`.
     placed: Vec<(usize, usize)>,
-    stride: usize,
-    round: u8,
 }
 
 #[expect(unsafe_code, reason = "an owner of plain memory, like a Box")]
@@ -77,10 +64,10 @@ impl Memory {
     /// Room for frames of up to so many bytes each.
     pub(super) fn new(longest_frame: usize) -> Memory {
         let frames_size = (longest_frame + MORE_FRAMES).next_multiple_of(8);
-        let size = FRAMES + frames_size + EVENTS * ATOMS;
+        let size = FRAMES + frames_size;
         let words = vec![0u64; size.div_ceil(8)].into_boxed_slice();
         let words = NonNull::from(Box::leak(words));
-        Memory { words, frames_size, placed: Vec::with_capacity(EVENTS), stride: 0, round: FIRST_FALSE }
+        Memory { words, frames_size, placed: Vec::with_capacity(EVENTS) }
     }
 
     fn base(&self) -> *mut u8 {
@@ -89,7 +76,7 @@ impl Memory {
 
     #[expect(unsafe_code, reason = "an address within one allocation")]
     fn at(&self, offset: usize) -> *mut u8 {
-        debug_assert!(offset < FRAMES + self.frames_size + EVENTS * ATOMS);
+        debug_assert!(offset < FRAMES + self.frames_size);
         // SAFETY: callers give offsets below the size of the allocation, which `new` made of the same constants.
         unsafe { self.base().add(offset) }
     }
@@ -108,36 +95,21 @@ impl Memory {
 
     pub(super) fn addresses(&self) -> Addresses {
         Addresses {
-            state: self.at(0),
             groups: self.at(GROUPS),
             events: self.at(POSITION_EVENTS),
             results: self.at(RESULTS),
             frames: self.at(FRAMES),
-            answers: self.at(FRAMES + self.frames_size),
         }
     }
 
-    /// The sizes of `frames` and `answers`, in bytes.
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.frames_size, EVENTS * ATOMS)
+    /// The size of `frames`, in bytes.
+    pub(super) fn frames_size(&self) -> usize {
+        self.frames_size
     }
 
-    /// Begins a round over so many atoms: no frames, no answers.
-    pub(super) fn begin(&mut self, atoms: usize) {
+    /// Begins a round without frames.
+    pub(super) fn begin(&mut self) {
         self.placed.clear();
-        let stride = atoms.min(ATOMS).next_multiple_of(64);
-        self.round = self.round.wrapping_add(2);
-        if self.round == 0 || stride != self.stride {
-            let used = EVENTS * self.stride.max(stride);
-            self.fill(FRAMES + self.frames_size, used);
-            self.round = FIRST_FALSE;
-        }
-        self.stride = stride;
-        for (index, word) in
-            [self.round.into(), u32::from(self.round) + 1, atoms.min(stride) as u32].into_iter().enumerate()
-        {
-            self.write_word(4 * index, word);
-        }
     }
 
     /// Copies a frame here and gives its event; `None` when there is no room left in this round.
@@ -147,7 +119,6 @@ impl Memory {
         let start = self.placed.last().map_or(0, |(_, end)| end.next_multiple_of(8)) + FRAME_HEADER;
         let end = start.checked_add(frame.len()).filter(|end| *end <= self.frames_size && number < EVENTS)?;
         self.write_word(FRAMES + start - 8, number as u32);
-        self.write_word(FRAMES + start - 4, (number * self.stride) as u32);
         // SAFETY: the range was checked against the size of `frames`, and `frame` is memory of its own.
         unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), self.at(FRAMES + start), frame.len()) };
         self.placed.push((start, end));
@@ -161,16 +132,6 @@ impl Memory {
         // SAFETY: so many bytes were placed there. Lua, which has a constant pointer there, waits while the slice lives:
         // it is borrowed only within a test of an atom.
         unsafe { std::slice::from_raw_parts(self.at(FRAMES + start), end - start) }
-    }
-
-    /// Notes the answer of an atom, so that Lua need not ask again.
-    #[expect(unsafe_code, reason = "writes to memory whose address Lua holds")]
-    pub(super) fn answer(&mut self, number: usize, atom: AtomId, answer: bool) {
-        if number < self.placed.len() && atom.index() < self.stride {
-            let place = FRAMES + self.frames_size + number * self.stride + atom.index();
-            // SAFETY: number and atom were checked, so that the place lies among the answers.
-            unsafe { self.at(place).write(self.round + u8::from(answer)) };
-        }
     }
 
     /// Writes a group, at most one more than there are positions.

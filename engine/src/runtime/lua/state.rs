@@ -11,7 +11,7 @@ use mlua::ffi::lua_State;
 use mlua::{Function, LightUserData, Lua, LuaOptions, StdLib};
 
 use super::RUNTIME;
-use super::call::{OwnedCall, ask};
+use super::call::{OwnedCall, ask, ask_all, ask_any};
 use super::limits::LuaLimits;
 use super::stop::{Stopper, count_instructions, count_no_more, give_budget, interruptible, state_of};
 
@@ -68,23 +68,22 @@ impl State {
         let chunk = lua.load(source).set_name("=predicates.lua").set_mode(ChunkMode::Text);
         let settings = lua.create_table().map_err(load_error)?;
         let set = |name: &str, address: *mut c_void| settings.set(name, LightUserData(address)).map_err(load_error);
-        let (addresses, sizes) = call.with(|call| (call.memory.addresses(), call.memory.sizes()));
+        let (addresses, size) = call.with(|call| (call.memory.addresses(), call.memory.frames_size()));
         for (name, address) in [
-            ("state", addresses.state),
             ("groups", addresses.groups),
             ("events", addresses.events),
             ("results", addresses.results),
             ("memory", addresses.frames),
-            ("answers", addresses.answers),
         ] {
             set(name, address.cast())?;
         }
         set("call", call.address().cast())?;
         set("ask", ask as *mut c_void)?;
+        set("ask_all", ask_all as *mut c_void)?;
+        set("ask_any", ask_any as *mut c_void)?;
         let compiles = limits.jit && interruptible();
         settings.set("slots", slots).map_err(load_error)?;
-        settings.set("memory_size", sizes.0).map_err(load_error)?;
-        settings.set("answers_size", sizes.1).map_err(load_error)?;
+        settings.set("memory_size", size).map_err(load_error)?;
         settings.set("jit", compiles).map_err(load_error)?;
         settings.set("checked", limits.checked).map_err(load_error)?;
         settings.set("source", chunk.into_function().map_err(load_error)?).map_err(load_error)?;

@@ -55,6 +55,8 @@ impl Work {
             }
             *count += 1;
         }
+        // The same order each time, so that an atom that several predicates share is mostly asked by the same one first.
+        self.groups.sort_unstable_by_key(|group| group.predicate);
         let mut first = 0;
         for (index, group) in self.groups.iter_mut().enumerate() {
             let count = std::mem::replace(&mut self.counts[group.predicate as usize], first);
