@@ -42,7 +42,7 @@ impl<'i> Expression<'i> {
     ) -> String {
         let mut expression = Expression { ir, split, lines: Vec::new() };
         match category {
-            None => expression.node(root, depth, "return "),
+            None => expression.node(root, depth, "return ", true),
             Some(category) => {
                 let mut items = vec![Item::Atom(category)];
                 expression.flatten(Word::And, &[root], &mut items);
@@ -55,7 +55,7 @@ impl<'i> Expression<'i> {
     /// The same for a node that is a function of its own.
     pub(crate) fn of_node(ir: &'i Ir, split: &'i Split, depth: usize, id: NodeId) -> String {
         let mut expression = Expression { ir, split, lines: Vec::new() };
-        expression.whole(id, depth, "return ");
+        expression.whole(id, depth, "return ", true);
         expression.text()
     }
 
@@ -91,23 +91,24 @@ impl<'i> Expression<'i> {
         self.ir.node(id).filter(|_| !self.split.is_function(id) && self.split.parts(id).is_empty())
     }
 
-    /// A node where it is used, behind `word`: `return`, `and`, `or`, perhaps with a `not`.
-    fn node(&mut self, id: NodeId, depth: usize, word: &str) {
+    /// A node where it is used, behind `word`: `return`, `and`, `or`, perhaps with a `not`. `alone`: nothing else is in
+    /// its parentheses, or in its `return`.
+    fn node(&mut self, id: NodeId, depth: usize, word: &str, alone: bool) {
         if self.split.is_function(id) {
             self.line(depth, word, &format!("nodes[{}](e)", id.0), String::new());
         } else {
-            self.whole(id, depth, word);
+            self.whole(id, depth, word, alone);
         }
     }
 
     /// A node written out. Recurses only into nodes that are no functions of their own: as deep as [`Split`] lets a
     /// function be.
-    fn whole(&mut self, id: NodeId, depth: usize, word: &str) {
+    fn whole(&mut self, id: NodeId, depth: usize, word: &str, alone: bool) {
         match self.ir.node(id) {
             None => self.line(depth, word, "false", String::new()),
             Some(Node::Constant(value)) => self.line(depth, word, &value.to_string(), String::new()),
             Some(Node::Atom(atom)) => self.atom(*atom, depth, word),
-            Some(Node::Not(operand)) => self.node(*operand, depth, &format!("{word}not ")),
+            Some(Node::Not(operand)) => self.node(*operand, depth, &format!("{word}not "), false),
             Some(node @ (Node::And(operands) | Node::Or(operands))) => {
                 let mut items = Vec::new();
                 let kind = Word::of(node).unwrap_or(Word::And);
@@ -115,7 +116,7 @@ impl<'i> Expression<'i> {
                     [] => self.flatten(kind, operands, &mut items),
                     parts => items.extend(parts.iter().map(|part| Item::Part(part_name(id, part)))),
                 }
-                if word == "return " || items.len() == self.calls_at(&items) {
+                if alone || items.len() == self.calls_at(&items) {
                     return self.items(kind, &items, depth, word);
                 }
                 self.line(depth, word, "(", String::new());
@@ -165,7 +166,7 @@ impl<'i> Expression<'i> {
             }
             match item {
                 Item::Atom(atom) => self.atom(*atom, depth, word),
-                Item::Node(node) => self.node(*node, depth, word),
+                Item::Node(node) => self.node(*node, depth, word, items.len() == 1),
                 Item::Part(name) => self.line(depth, word, &format!("nodes[{name:?}](e)"), String::new()),
             }
             index += 1;
@@ -179,7 +180,7 @@ impl<'i> Expression<'i> {
             let Item::Atom(id) = item else { continue };
             let sign = if index + 1 == items.len() { ")" } else { "," };
             let meaning = self.ir.atom(*id).map(|atom| describe(atom, &self.ir.layout)).unwrap_or_default();
-            self.line(depth + 2, "", &format!("{}{sign}", id.0), meaning);
+            self.line(depth + 4, "", &format!("{}{sign}", id.0), meaning);
         }
     }
 

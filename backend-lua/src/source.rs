@@ -58,7 +58,10 @@ pub(crate) fn write(ir: &Ir, split: &Split) -> String {
     let slots = ir.layout.top_level_slots();
     let _ = writeln!(text, "  assert(host.slots == {slots}, \"this source reads frames of {slots} fields\")\n");
     take_from_host(&mut text, &functions);
-    text.push_str("  local predicates, nodes = {}, {}\n");
+    text.push_str(match functions.len() > ir.predicates.len() {
+        true => "  local predicates, nodes = {}, {}\n",
+        false => "  local predicates = {}\n",
+    });
     if functions.len() <= BLOCK {
         text.extend(functions);
     } else {
