@@ -123,15 +123,11 @@ pub(super) extern "C" fn ask(call: *mut Call, event: i32, atom: i32) -> i32 {
     i32::from(call.holds(event, AtomId(atom)))
 }
 
-/// A list of atoms as C passes it; it ends with the first negative number.
+/// A list of atoms as C passes it, mostly in registers; it ends with the first negative number.
 macro_rules! ask_many {
     ($name:ident, $meaning:literal, $until:literal) => {
         #[doc = $meaning]
         #[expect(unsafe_code, reason = "called by LuaJIT with the address that it was given")]
-        #[expect(
-            clippy::too_many_arguments,
-            reason = "they pass in registers, where a list would be written to memory"
-        )]
         pub(super) extern "C" fn $name(
             call: *mut Call,
             event: i32,
