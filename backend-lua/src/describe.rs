@@ -1,4 +1,4 @@
-//! What an atom tests, in the words of the language, for a comment behind it.
+//! What an atom tests, in the words of EQL, for a comment behind it.
 //!
 //! In: an atom. Out: one line without line breaks, cut short where lists and texts are long. Nothing parses it back.
 
@@ -6,9 +6,9 @@ use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, Comparison, Order, StringMatch};
 
 /// The most list entries that a comment shows.
-const SHOWN: usize = 6;
+const SHOWN: usize = 5;
 /// The longest text that a comment shows, in characters.
-const LONGEST: usize = 60;
+const LONGEST: usize = 40;
 
 /// The atom in words.
 pub(crate) fn describe(atom: &Atom, layout: &Layout) -> String {
@@ -17,8 +17,11 @@ pub(crate) fn describe(atom: &Atom, layout: &Layout) -> String {
         Atom::Present { field } => format!("{} != null", name(field)),
         Atom::Boolean { field, value } => format!("{} == {value}", name(field)),
         Atom::Strings { field, matching, fold, strings } => {
+            let many = strings.len() > 1;
             let operator = match (matching, fold) {
+                (StringMatch::Exact, false) if many => "in",
                 (StringMatch::Exact, false) => "==",
+                (StringMatch::Exact, true) if many => "in~",
                 (StringMatch::Exact, true) => ":",
                 (StringMatch::Wildcard, false) => "like",
                 (StringMatch::Wildcard, true) => "like~",
@@ -30,12 +33,15 @@ pub(crate) fn describe(atom: &Atom, layout: &Layout) -> String {
         Atom::StringOrder { field, order, value } => {
             format!("{} {} {}", name(field), order_sign(*order), quoted(value))
         }
-        Atom::Integers { field, values } => format!("{} == {}", name(field), list(values, i64::to_string)),
+        Atom::Integers { field, values } => {
+            let operator = if values.len() > 1 { "in" } else { "==" };
+            format!("{} {operator} {}", name(field), list(values, i64::to_string))
+        }
         Atom::IntegerOrder { field, order, value } => format!("{} {} {value}", name(field), order_sign(*order)),
         Atom::FloatOrder { field, comparison, value } => {
             format!("{} {} {value:?}", name(field), comparison_sign(*comparison))
         }
-        Atom::Cidr { field, blocks } => format!("{} in {}", name(field), list(blocks, ToString::to_string)),
+        Atom::Cidr { field, blocks } => format!("cidrmatch({}, {})", name(field), few(blocks, ToString::to_string)),
         Atom::VersionOrder { field, comparison, value } => {
             format!("{} {} version {}", name(field), comparison_sign(*comparison), quoted(value))
         }
@@ -57,12 +63,18 @@ fn one_line(text: &str) -> String {
     text.escape_debug().take(LONGEST * 4).collect()
 }
 
+/// One entry as it is, more in parentheses.
 fn list<T>(entries: &[T], show: impl Fn(&T) -> String) -> String {
+    let few = few(entries, show);
+    if entries.len() == 1 { few } else { format!("({few})") }
+}
+
+fn few<T>(entries: &[T], show: impl Fn(&T) -> String) -> String {
     let shown: Vec<String> = entries.iter().take(SHOWN).map(show).collect();
-    let joined = shown.join(" or ");
+    let joined = shown.join(", ");
     match entries.len().saturating_sub(SHOWN) {
         0 => joined,
-        more => format!("{joined} or {more} more"),
+        more => format!("{joined}, {more} more"),
     }
 }
 

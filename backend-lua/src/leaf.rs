@@ -1,8 +1,8 @@
 //! An atom as a Lua expression: a test of the frame's numbers, or a question to the host.
 //!
-//! In: an atom. Out: an expression that gives true or false. A Lua number holds integers exactly up to 2^53. The helpers
-//! read a 64-bit integer as the nearest Lua number, which keeps its order against any constant below that; constants
-//! beyond are compared as 64-bit integers of LuaJIT's FFI.
+//! In: an atom. Out: an expression about event `e` that gives true or false, made of the host's functions. A Lua number
+//! holds integers exactly up to 2^53. The host reads a 64-bit integer as the nearest Lua number, which keeps its order
+//! against any constant below that; constants beyond are compared as 64-bit integers of LuaJIT's FFI.
 
 use kestrel_ir::frame::slot_offset;
 use kestrel_ir::layout::{FieldId, Layout};
@@ -16,14 +16,15 @@ const EXACT: u64 = 1 << 53;
 
 /// The expression of an atom.
 pub(crate) fn leaf(id: AtomId, atom: &Atom, layout: &Layout) -> String {
-    in_frame(atom, layout).unwrap_or_else(|| format!("atom({})", id.0))
+    in_frame(atom, layout).unwrap_or_else(|| format!("atom(e, {})", id.0))
 }
 
-fn in_frame(atom: &Atom, layout: &Layout) -> Option<String> {
+/// The same for an atom that is tested on the frame; `None` for one that the host tests.
+pub(crate) fn in_frame(atom: &Atom, layout: &Layout) -> Option<String> {
     Some(match atom {
-        Atom::Present { field } => format!("present({})", slot(layout, *field)?),
+        Atom::Present { field } => format!("present(e, {})", slot(layout, *field)?),
         Atom::Boolean { field, value } if has_type(layout, *field, &[FieldType::Boolean]) => {
-            format!("any_integer({}, truth, {value})", slot(layout, *field)?)
+            format!("any_boolean(e, {}, {value})", slot(layout, *field)?)
         }
         Atom::Integers { field, values } if is_integer(layout, *field) && values.len() <= MAX_INTEGERS => {
             let slot = slot(layout, *field)?;
@@ -43,7 +44,7 @@ fn in_frame(atom: &Atom, layout: &Layout) -> Option<String> {
                 Comparison::NotEqual => "not_equal",
                 Comparison::Ordered(order) => order_name(*order),
             };
-            format!("any_double({}, {test}, {})", slot(layout, *field)?, float(*value))
+            format!("any_double(e, {}, {test}, {})", slot(layout, *field)?, float(*value))
         }
         _ => return None,
     })
@@ -51,10 +52,10 @@ fn in_frame(atom: &Atom, layout: &Layout) -> Option<String> {
 
 fn integer(slot: usize, test: &str, value: i64) -> String {
     if value.unsigned_abs() < EXACT {
-        format!("any_integer({slot}, {test}, {value})")
+        format!("any_integer(e, {slot}, {test}, {value})")
     } else {
         // In hexadecimal, because `-9223372036854775808LL` is a negated literal that has no positive value.
-        format!("any_integer64({slot}, {test}, {value:#018x}LL)")
+        format!("any_integer64(e, {slot}, {test}, {value:#018x}LL)")
     }
 }
 
@@ -100,12 +101,12 @@ mod tests {
         let mut layout = Layout::new();
         let field = layout.intern("file.size", FieldType::Long);
         for (value, expected) in [
-            (1000, "any_integer(12, greater, 1000)"),
-            (-1, "any_integer(12, greater, -1)"),
-            (9_007_199_254_740_991, "any_integer(12, greater, 9007199254740991)"),
-            (9_007_199_254_740_992, "any_integer64(12, greater, 0x0020000000000000LL)"),
-            (-9_007_199_254_740_993, "any_integer64(12, greater, 0xffdfffffffffffffLL)"),
-            (i64::MIN, "any_integer64(12, greater, 0x8000000000000000LL)"),
+            (1000, "any_integer(e, 12, greater, 1000)"),
+            (-1, "any_integer(e, 12, greater, -1)"),
+            (9_007_199_254_740_991, "any_integer(e, 12, greater, 9007199254740991)"),
+            (9_007_199_254_740_992, "any_integer64(e, 12, greater, 0x0020000000000000LL)"),
+            (-9_007_199_254_740_993, "any_integer64(e, 12, greater, 0xffdfffffffffffffLL)"),
+            (i64::MIN, "any_integer64(e, 12, greater, 0x8000000000000000LL)"),
         ] {
             let atom = Atom::IntegerOrder { field, order: Order::Greater, value };
             assert_eq!(leaf(AtomId(0), &atom, &layout), expected);

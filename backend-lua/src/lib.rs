@@ -8,19 +8,22 @@
 //! return function(host)
 //!   …
 //!   -- rule "suspicious-shell"
-//!   predicates[0] = function()
-//!     return atom(0) -- process.name : "bash" or "sh"
-//!       and any_integer(12, greater, 1000) -- process.pid > 1000
+//!   predicates[0] = function(e)
+//!     return all(e,
+//!         0,                                    -- event.category == "process"
+//!         7)                                    -- process.name in~ ("bash", "sh")
+//!       and any_integer(e, 12, greater, 1000)   -- process.pid > 1000
 //!   end
 //!   …
 //!   return predicates
 //! end
 //! ```
 //!
-//! The host runs the chunk, calls the function it returns with a table of what `docs/host-api.md` lists, and gets the
+//! The host runs the chunk, calls the function it returns with a table of what `docs/runtime-abi.md` lists, and gets the
 //! predicates by their numbers. The source never sees the FFI library itself, only pointers that the host made with it.
 
 mod describe;
+mod expression;
 mod leaf;
 mod source;
 mod split;
@@ -29,7 +32,7 @@ use kestrel_ir::model::Ir;
 use thiserror::Error;
 
 /// The version of the contract between source and host, as `host.abi` tells it.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Why an IR has no Lua source.
 #[derive(Debug, Error)]

@@ -1,63 +1,109 @@
-//! The text of the chunk: prologue, shared nodes, predicates.
+//! The text of the chunk: what it takes from the host, shared nodes, predicates, the fields at the end.
 //!
-//! In: the IR and its [`Split`]. Out: Lua, one leaf a line with its meaning behind it. Functions stand in blocks, because
-//! a Lua function holds at most 65,536 constants, and each inner function is one.
+//! In: the IR and its [`Split`]. Out: Lua. Where there are many functions they stand in blocks, because a Lua function
+//! holds at most 65,536 constants, and each inner function is one.
 
 use std::fmt::Write;
-use std::ops::Range;
 
-use kestrel_ir::model::{AtomId, Ir, Node, NodeId, Predicate, RuleKind};
+use kestrel_ir::frame::slot_offset;
+use kestrel_ir::model::{Ir, NodeId, Predicate, RuleKind};
 
 use crate::ABI_VERSION;
-use crate::describe::{describe, quoted};
-use crate::leaf::leaf;
-use crate::split::{Split, operands};
+use crate::describe::quoted;
+use crate::expression::{Expression, part_name};
+use crate::split::Split;
 
-const PROLOGUE: &str = include_str!("prologue.lua");
 /// Functions in one block.
 const BLOCK: usize = 1000;
 
+const HEAD: &str = "\
+-- Predicates of a Kestrel pack for LuaJIT, written by eqlc to be read and edited.
+-- Each tells whether it holds for the event e. docs/runtime-abi.md says what the host gives;
+-- the fields and their slots are listed at the end.
+
+return function(host)
+";
+
+/// What the host gives, with a word about each; a source takes what it uses.
+const HOST: [(&str, &str); 14] = [
+    ("atom", "atom(e, number): what the host tests, once for each event"),
+    ("all", "all(e, number, …): whether all of these atoms hold; up to 8"),
+    ("any", "any(e, number, …): whether one of these atoms holds; up to 8"),
+    ("present", "present(e, slot): the field has a value"),
+    ("any_boolean", "any_boolean(e, slot, wanted): a value of the field is the wanted one"),
+    ("any_integer", "any_integer(e, slot, test, wanted): a value of the field passes the test"),
+    ("any_integer64", "the same, for numbers from 2^53 on"),
+    ("any_double", "the same, for decimals"),
+    ("less", "the tests"),
+    ("less_equal", ""),
+    ("greater", ""),
+    ("greater_equal", ""),
+    ("equal", ""),
+    ("not_equal", ""),
+];
+
 /// Writes the chunk.
 pub(crate) fn write(ir: &Ir, split: &Split) -> String {
-    let writer = Writer { ir, split };
     let mut functions = Vec::new();
     for id in (0..ir.nodes.len() as u32).map(NodeId) {
-        writer.node_functions(id, &mut functions);
+        node_functions(ir, split, id, &mut functions);
     }
     let rules = rules_of(ir);
     for (index, predicate) in ir.predicates.iter().enumerate() {
-        functions.push(writer.predicate_function(index, predicate, rules.get(index).map_or("", String::as_str)));
+        functions.push(predicate_function(ir, split, index, predicate, rules.get(index).map_or("", String::as_str)));
     }
 
-    let mut text = header(ir);
-    text.push_str("return function(host)\n");
+    let mut text = String::from(HEAD);
     let _ = writeln!(text, "  assert(host.abi == {ABI_VERSION}, \"this source needs host ABI {ABI_VERSION}\")");
     let slots = ir.layout.top_level_slots();
     let _ = writeln!(text, "  assert(host.slots == {slots}, \"this source reads frames of {slots} fields\")\n");
-    text.push_str(PROLOGUE);
-    for block in functions.chunks(BLOCK) {
-        text.push_str("\n  do local block = function()\n");
-        for function in block {
-            text.push_str(function);
+    take_from_host(&mut text, &functions);
+    text.push_str(match functions.len() > ir.predicates.len() {
+        true => "  local predicates, nodes = {}, {}\n",
+        false => "  local predicates = {}\n",
+    });
+    if functions.len() <= BLOCK {
+        text.extend(functions);
+    } else {
+        for block in functions.chunks(BLOCK) {
+            text.push_str("\n  do local function block()\n");
+            text.extend(block.iter().map(String::as_str));
+            text.push_str("  end block() end\n");
         }
-        text.push_str("  end block() end\n");
     }
     text.push_str("\n  return predicates\nend\n");
+    fields(&mut text, ir);
     text
 }
 
-fn header(ir: &Ir) -> String {
-    let mut text = String::from(
-        "-- Kestrel predicates for LuaJIT, written by eqlc. They may be edited: a predicate is a function of nothing that\n\
-         -- gives true or false for the event whose frame the host has set. docs/host-api.md says what the host gives.\n--\n\
-         -- Fields, by slot:\n",
-    );
+/// The locals for what the functions use.
+fn take_from_host(text: &mut String, functions: &[String]) {
+    let mut used = [false; HOST.len()];
+    for function in functions {
+        for line in function.lines() {
+            let code = line.split(" -- ").next().unwrap_or("");
+            for word in code.split(|other: char| !(other.is_ascii_alphanumeric() || other == '_')) {
+                if let Some(index) = HOST.iter().position(|(name, _)| *name == word) {
+                    used[index] = true;
+                }
+            }
+        }
+    }
+    for ((name, meaning), _) in HOST.iter().zip(used).filter(|(_, used)| *used) {
+        let _ = match *meaning {
+            "" => writeln!(text, "  local {name} = host.{name}"),
+            meaning => writeln!(text, "  local {:38} -- {meaning}", format!("{name} = host.{name}")),
+        };
+    }
+}
+
+/// Which field has which slot, for who edits.
+fn fields(text: &mut String, ir: &Ir) {
+    text.push_str("\n-- Fields by slot, in words of 32 bits from the start of a frame:\n");
     for (_, field) in ir.layout.iter().filter(|(_, field)| field.parent.is_none()) {
-        let slot = kestrel_ir::frame::slot_offset(ir.layout.top_level_slots(), field.slot as usize) / 4;
+        let slot = slot_offset(ir.layout.top_level_slots(), field.slot as usize) / 4;
         let _ = writeln!(text, "--   {slot:>4} {} ({})", field.name.escape_debug(), field.field_type);
     }
-    text.push('\n');
-    text
 }
 
 /// What each predicate is for: the rules and terms that use it.
@@ -77,116 +123,29 @@ fn rules_of(ir: &Ir) -> Vec<String> {
     uses
 }
 
-/// Writes functions, each two levels deep in the chunk.
-struct Writer<'i> {
-    ir: &'i Ir,
-    split: &'i Split,
+fn predicate_function(ir: &Ir, split: &Split, index: usize, predicate: &Predicate, rules: &str) -> String {
+    let mut text = String::from("\n");
+    if !rules.is_empty() {
+        let _ = writeln!(text, "  -- {rules}");
+    }
+    let body = Expression::of_predicate(ir, split, 4, predicate.category, predicate.root);
+    let _ = writeln!(text, "  predicates[{index}] = function(e)\n{body}  end");
+    text
 }
 
-impl Writer<'_> {
-    fn predicate_function(&self, index: usize, predicate: &Predicate, rules: &str) -> String {
-        let mut text = String::from("\n");
-        if !rules.is_empty() {
-            let _ = writeln!(text, "    -- {rules}");
-        }
-        let _ = write!(text, "    predicates[{index}] = function()\n      return ");
-        match predicate.category {
-            None => self.node(&mut text, predicate.root, 8),
-            Some(category) => {
-                self.atom(&mut text, category);
-                text.push_str("        and ");
-                self.node(&mut text, predicate.root, 8);
-            }
-        }
-        text.push_str("    end\n");
-        text
+/// The functions of a node: of its parts, then its own.
+fn node_functions(ir: &Ir, split: &Split, id: NodeId, functions: &mut Vec<String>) {
+    let Some(node) = ir.node(id) else { return };
+    for part in split.parts(id) {
+        let body = Expression::of_part(ir, split, 4, node, part.clone());
+        functions.push(format!("\n  nodes[{:?}] = function(e)\n{body}  end\n", part_name(id, part)));
     }
-
-    /// The functions of a node: of its parts, then its own.
-    fn node_functions(&self, id: NodeId, functions: &mut Vec<String>) {
-        let Some(node) = self.ir.node(id) else { return };
-        for part in self.split.parts(id) {
-            let mut text = format!("\n    nodes[{:?}] = function()\n      return ", part_name(id, part));
-            let group = operands(node).get(part.clone()).unwrap_or(&[]);
-            self.junction(&mut text, word(node), group, 8, |text, &operand, depth| self.node(text, operand, depth));
-            text.push_str("    end\n");
-            functions.push(text);
-        }
-        if self.split.is_function(id) {
-            let mut text = format!("\n    nodes[{}] = function()\n      return ", id.0);
-            self.written_out(&mut text, id, 8);
-            text.push_str("    end\n");
-            functions.push(text);
-        }
+    if split.is_function(id) {
+        let body = Expression::of_node(ir, split, 4, id);
+        let uses = match split.uses(id) {
+            1 => String::new(),
+            uses => format!("  -- used {uses} times\n"),
+        };
+        functions.push(format!("\n{uses}  nodes[{}] = function(e)\n{body}  end\n", id.0));
     }
-
-    /// A node where it is used; ends its line.
-    fn node(&self, text: &mut String, id: NodeId, depth: usize) {
-        if self.split.is_function(id) {
-            let _ = writeln!(text, "nodes[{}]()", id.0);
-        } else {
-            self.written_out(text, id, depth);
-        }
-    }
-
-    /// Recurses only into nodes that are no functions of their own: as deep as [`Split`] lets a function be.
-    fn written_out(&self, text: &mut String, id: NodeId, depth: usize) {
-        match self.ir.node(id) {
-            None => text.push_str("false\n"),
-            Some(Node::Constant(value)) => {
-                let _ = writeln!(text, "{value}");
-            }
-            Some(Node::Atom(atom)) => self.atom(text, *atom),
-            Some(Node::Not(operand)) => {
-                text.push_str("not (");
-                self.node(text, *operand, depth + 2);
-                close(text, depth);
-            }
-            Some(node @ (Node::And(operands) | Node::Or(operands))) => {
-                text.push('(');
-                match self.split.parts(id) {
-                    [] => self.junction(text, word(node), operands, depth + 2, |text, &operand, depth| {
-                        self.node(text, operand, depth);
-                    }),
-                    parts => self.junction(text, word(node), parts, depth + 2, |text, part, _| {
-                        let _ = writeln!(text, "nodes[{:?}]()", part_name(id, part));
-                    }),
-                }
-                close(text, depth);
-            }
-        }
-    }
-
-    fn junction<T>(
-        &self,
-        text: &mut String,
-        word: &str,
-        operands: &[T],
-        depth: usize,
-        write: impl Fn(&mut String, &T, usize),
-    ) {
-        for (index, operand) in operands.iter().enumerate() {
-            if index > 0 {
-                let _ = write!(text, "{:depth$}{word} ", "");
-            }
-            write(text, operand, depth);
-        }
-    }
-
-    fn atom(&self, text: &mut String, id: AtomId) {
-        let Some(atom) = self.ir.atom(id) else { return text.push_str("false\n") };
-        let _ = writeln!(text, "{} -- {}", leaf(id, atom, &self.ir.layout), describe(atom, &self.ir.layout));
-    }
-}
-
-fn word(node: &Node) -> &'static str {
-    if matches!(node, Node::And(_)) { "and" } else { "or" }
-}
-
-fn part_name(id: NodeId, part: &Range<usize>) -> String {
-    format!("{} from {}", id.0, part.start)
-}
-
-fn close(text: &mut String, depth: usize) {
-    let _ = writeln!(text, "{:depth$})", "");
 }

@@ -49,6 +49,11 @@ impl Split {
         self.cuts[node.index()].function
     }
 
+    /// How often a node is used.
+    pub(crate) fn uses(&self, node: NodeId) -> u32 {
+        self.cuts[node.index()].uses
+    }
+
     /// The groups of a node's operands that are functions of their own; empty when all are written where the node is.
     pub(crate) fn parts(&self, node: NodeId) -> &[Range<usize>] {
         &self.cuts[node.index()].parts

@@ -1,5 +1,5 @@
-//! After warm-up an event allocates nothing, neither in the atoms nor in the runtimes that are compiled ahead of it: Wasm and
-//! native code, event by event and in batches.
+//! After warm-up an event allocates nothing, neither in the atoms nor in Wasm, native code and Lua, event by event and in
+//! batches.
 
 use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::Cell;
@@ -7,6 +7,7 @@ use std::cell::Cell;
 use kestrel_core::atoms::Atoms;
 use kestrel_core::batch::Batch;
 use kestrel_engine::runtime::Runtime;
+use kestrel_engine::runtime::lua::{LuaLimits, LuaRuntime};
 use kestrel_engine::runtime::native::{NativeCode, NativeOptions, NativeRuntime};
 use kestrel_engine::runtime::wasm::{WasmLimits, WasmRuntime};
 use kestrel_ir::event::{Event, FieldTable};
@@ -105,4 +106,55 @@ fn check(ir: &Ir, mut runtime: Box<dyn Runtime>) {
     }
     assert!(held > 200, "{}: {held} answers", runtime.name());
     assert_eq!(after_warm_up, 0, "{}", runtime.name());
+}
+
+#[test]
+fn a_batch_on_lua_allocates_nothing() {
+    let mut layout = Layout::new();
+    let name = layout.intern("process.name", FieldType::Keyword);
+    let port = layout.intern("destination.port", FieldType::Long);
+    let strings = ["bash".to_owned(), "zsh".to_owned()].into();
+    let atoms = vec![
+        Atom::Strings { field: name, matching: StringMatch::Exact, fold: true, strings },
+        Atom::IntegerOrder { field: port, order: Order::Less, value: 40 },
+        Atom::Present { field: port },
+        Atom::Integers { field: port, values: (0..100).collect() },
+    ];
+    let mut ir = Ir { layout, atoms, ..Ir::default() };
+    ir.nodes.extend((0..4).map(|atom| Node::Atom(AtomId(atom))));
+    ir.nodes.push(Node::And((0..4).map(NodeId).collect()));
+    ir.nodes.push(Node::Or(vec![NodeId(1), NodeId(0), NodeId(3)]));
+    ir.predicates.extend((0..6).map(|root| Predicate { category: None, root: NodeId(root) }));
+    let source = kestrel_backend_lua::compile(&ir).expect("a source");
+    let atoms = Atoms::new(&ir).expect("valid tables");
+    let candidates: Vec<PredicateId> = (0..ir.predicates.len() as u32).map(PredicateId).collect();
+    let mut table = FieldTable::new();
+    FrameBuilder::wanted(&ir.layout, &mut table);
+    let mut builder = FrameBuilder::new(&ir.layout, &table);
+    let (mut event, mut batch) = (Event::new(), Batch::default());
+    for limits in [LuaLimits::trusted(), LuaLimits { jit: false, ..LuaLimits::trusted() }] {
+        let mut runtime = LuaRuntime::new(&source, ir.layout.top_level_slots(), limits).expect("a source");
+        let (mut after_warm_up, mut memory) = (0, 0);
+        for number in 0..600 {
+            batch.clear();
+            for port in 0..64 {
+                event.clear();
+                event.push_text(
+                    table.lookup("process.name").expect("a field"),
+                    if port % 3 == 0 { "bash" } else { "vi" },
+                );
+                event.push_integer(table.lookup("destination.port").expect("a field"), port);
+                batch.push(builder.build(&event), || atoms.cache());
+                batch.ask(&candidates);
+            }
+            let before = COUNT.get();
+            runtime.evaluate_batch(&atoms, &mut batch);
+            if number < 300 {
+                memory = runtime.used_memory();
+            } else {
+                after_warm_up += COUNT.get() - before;
+            }
+        }
+        assert_eq!((after_warm_up, runtime.used_memory()), (0, memory), "jit {}", limits.jit);
+    }
 }

@@ -74,7 +74,11 @@ fn wasm() -> Check {
 fn lua() -> Check {
     let jit = mlua::Lua::new().load("return (jit.status())").eval::<bool>();
     match jit {
-        Ok(true) => row("runtime lua", true, "LuaJIT compiles code".to_owned()),
+        Ok(true) if crate::runtime::lua::interruptible() => row("runtime lua", true, "LuaJIT compiles code".to_owned()),
+        Ok(true) => {
+            let reason = "LuaJIT interprets: in this build its compiled code could not be stopped";
+            row("runtime lua", true, reason.to_owned())
+        }
         Ok(false) => row("runtime lua", true, "LuaJIT interprets: its compiler is off here".to_owned()),
         Err(error) => row("runtime lua", false, error.to_string()),
     }

@@ -1,129 +1,91 @@
 //! Lua predicates on LuaJIT.
 //!
-//! In: a source as `docs/host-api.md` describes it, then frames and candidates. Out: the candidates that hold. The source
-//! is **trusted** code: it gets constant pointers and no library that does IO, but a pointer read at a wrong index reads
-//! the process's memory, and nothing ends a loop that never ends. Packs from elsewhere belong on the Wasm runtime.
+//! In: a source as `docs/runtime-abi.md` describes it, then batches of events with their candidates. Out: the candidates
+//! that hold. The limits ([`LuaLimits`]) contain what a source does by accident, and with `strict` what it does on
+//! purpose; a source that is trusted reads frames through pointers that nothing checks.
 //!
 //! ```text
-//! evaluate: candidates, frame ─copy─▶ arena ─▶ Lua: for each candidate, its function ─▶ results in the arena ─▶ hits
-//!                                                   └──▶ ask(call, atom), through LuaJIT's FFI
+//! pairs (event, predicate) ─sorted by predicate─▶ groups ─▶ memory ─▶ Lua: for each group a loop of its own ─▶ results
+//!                                                                       └──▶ ask(call, event, atom), unless known
 //! ```
 //!
-//! The frame is copied to a fixed place, so that pointers into it are constants for the compiler and no event makes a
+//! Frames are copied to a fixed place, so that pointers into them are constants for the compiler and no event makes a
 //! pointer object: 13 ns against a visit of the garbage collector.
+//!
+//! A predicate that fails takes down its own event alone: the group where it happened is tried again event by event, and
+//! evaluation goes on behind it. A predicate that overran its time, its instructions or its memory is not run again.
 
-mod arena;
-
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+mod call;
+mod limits;
+mod memory;
+mod state;
+mod stop;
+mod work;
 
 use kestrel_core::atoms::{AtomCache, Atoms};
+use kestrel_core::batch::Batch;
 use kestrel_core::runtime::{Runtime, RuntimeError, check_candidates};
 use kestrel_ir::frame::Frame;
-use kestrel_ir::model::{AtomId, PredicateId};
-use mlua::chunk::ChunkMode;
-use mlua::{Function, LightUserData, Lua, LuaOptions, StdLib};
+use kestrel_ir::model::PredicateId;
 
 use super::fits;
-use arena::{Arena, CAPACITY};
+use call::OwnedCall;
+pub use limits::LuaLimits;
+use memory::{Memory, POSITIONS};
+use state::{Failure, State};
+use stop::Stopper;
+pub use stop::interruptible;
+use work::{Pair, Work};
 
 const RUNTIME: &str = "lua";
-const PRELUDE: &str = include_str!("prelude.lua");
-
-/// How Lua runs.
-#[derive(Debug, Clone, Copy)]
-pub struct LuaLimits {
-    /// Whether LuaJIT compiles; without, it interprets.
-    pub jit: bool,
-    /// Memory for Lua's heap, in bytes; machine code is not part of it.
-    pub memory: usize,
-    /// The longest frame, in bytes.
-    pub frame: usize,
-}
-
-impl Default for LuaLimits {
-    fn default() -> LuaLimits {
-        LuaLimits { jit: true, memory: 256 << 20, frame: 16 << 20 }
-    }
-}
 
 /// A Lua state with a pack's predicates, for one thread.
 #[derive(Debug)]
 pub struct LuaRuntime {
-    evaluate: Function,
-    predicates: usize,
-    _lua: Lua,
+    /// What happened when it was made anew, if that failed: then nothing is evaluated any more.
+    state: Result<State, String>,
     /// Behind the state, which holds its address.
     call: OwnedCall,
+    stopper: Stopper,
+    work: Work,
+    predicates: usize,
+    /// Why a predicate is not run again.
+    quarantine: Vec<Option<String>>,
     source: String,
     slots: usize,
     limits: LuaLimits,
 }
 
-/// What [`ask`] needs while Lua runs: the caller's cache, swapped in, the atoms, and the frame's copy.
-#[derive(Debug)]
-struct Call {
-    atoms: Option<Atoms>,
-    cache: AtomCache,
-    arena: Arena,
-    frame_length: usize,
-    panicked: bool,
-}
-
-/// A [`Call`] on the heap that Lua holds the address of.
-#[derive(Debug)]
-struct OwnedCall(NonNull<Call>);
-
 #[expect(
     unsafe_code,
     reason = "mlua's handles are not Send without its feature `send`, which would put a lock around each call"
 )]
-// SAFETY: the state and every handle to it (`_lua`, `evaluate`) are fields of this struct, are never cloned or handed out,
-// and so move to another thread together; their reference counts are touched only through `&mut self` or on drop.
-// LuaJIT binds a state to no thread. The rest (`Call`) is Send by itself and reached only through `&mut self`.
+// SAFETY: the state and every handle to it are fields of `State`, are never cloned or handed out, and so move to another
+// thread together; their reference counts are touched only through `&mut self` or on drop. LuaJIT binds a state to no
+// thread. The watchdog's thread knows the state's address, and uses it only during a run. The rest is Send by itself.
 unsafe impl Send for LuaRuntime {}
-
-fn load_error(error: mlua::Error) -> RuntimeError {
-    RuntimeError::Load { runtime: RUNTIME, reason: first_line(&error) }
-}
-
-/// What went wrong and where; the lines behind are a traceback through the prelude.
-fn first_line(error: &mlua::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
-}
 
 impl LuaRuntime {
     /// Loads a source that reads frames of so many top-level slots.
     ///
     /// # Errors
-    /// When the source does not compile, fails when it is run, or is made for another number of slots.
+    /// When the source does not compile, fails or overruns a limit when it is run, or is made for another number of slots.
     pub fn new(source: &str, slots: usize, limits: LuaLimits) -> Result<LuaRuntime, RuntimeError> {
-        LuaRuntime::load(source, slots, limits, OwnedCall::new(Arena::new(64 << 10)))
-    }
-
-    fn load(source: &str, slots: usize, limits: LuaLimits, call: OwnedCall) -> Result<LuaRuntime, RuntimeError> {
-        let libraries = StdLib::MATH | StdLib::STRING | StdLib::TABLE | StdLib::FFI | StdLib::JIT;
-        #[expect(unsafe_code, reason = "the FFI library makes a Lua state unsafe by mlua's rules")]
-        // SAFETY: only the prelude, which is ours, sees the FFI library; what a pack's source could do with the pointers
-        // it gets is why Lua is documented as trusted code.
-        let lua = unsafe { Lua::unsafe_new_with(libraries, LuaOptions::default()) };
-        lua.set_memory_limit(limits.memory).map_err(load_error)?;
-        let chunk = lua.load(source).set_name("=predicates.lua").set_mode(ChunkMode::Text);
-        let (candidates, results, frame) = call.with(|call| call.arena.addresses());
-        let settings = lua.create_table().map_err(load_error)?;
-        let set = |name: &str, address: *mut c_void| settings.set(name, LightUserData(address)).map_err(load_error);
-        set("candidates", candidates.cast())?;
-        set("results", results.cast())?;
-        set("frame", frame.cast())?;
-        set("call", call.0.as_ptr().cast())?;
-        set("ask", ask as *mut c_void)?;
-        settings.set("slots", slots).map_err(load_error)?;
-        settings.set("jit", limits.jit).map_err(load_error)?;
-        settings.set("source", chunk.into_function().map_err(load_error)?).map_err(load_error)?;
-        let prelude = lua.load(PRELUDE).set_name("=prelude.lua").set_mode(ChunkMode::Text);
-        let (evaluate, predicates) = prelude.call(settings).map_err(load_error)?;
-        Ok(LuaRuntime { evaluate, predicates, _lua: lua, call, source: source.to_owned(), slots, limits })
+        let mut stopper = Stopper::new(limits.deadline)?;
+        let call = OwnedCall::new(Memory::new(limits.frame));
+        let state = State::load(source, slots, &limits, &call, &mut stopper)?;
+        let predicates = state.predicates;
+        Ok(LuaRuntime {
+            state: Ok(state),
+            call,
+            stopper,
+            work: Work::new(predicates),
+            predicates,
+            quarantine: vec![None; predicates],
+            source: source.to_owned(),
+            slots,
+            limits,
+        })
     }
 
     /// How many predicates the source has, counted from 0 without a gap.
@@ -131,31 +93,143 @@ impl LuaRuntime {
         self.predicates
     }
 
-    /// Makes room for a longer frame than ever before. Lua holds the frame's address as a constant, so that this loads
-    /// the source anew; it happens a few times in the life of a pack.
-    fn grow(&mut self, length: usize) -> Result<(), RuntimeError> {
+    /// Whether LuaJIT compiles here: the limits allow it, and this build can interrupt it.
+    pub fn compiles(&self) -> bool {
+        self.state.as_ref().is_ok_and(|state| state.compiles)
+    }
+
+    /// Bytes of Lua's heap.
+    pub fn used_memory(&self) -> usize {
+        self.state.as_ref().map_or(0, State::used_memory)
+    }
+
+    fn check(&self, frame: Frame<'_>, candidates: &[PredicateId]) -> Result<(), RuntimeError> {
+        check_candidates(candidates, self.predicates)?;
+        if !fits(frame, self.slots) {
+            return Err(RuntimeError::ForeignFrame);
+        }
+        let length = frame.bytes().len();
         if length > self.limits.frame {
             return Err(RuntimeError::FrameTooLarge { runtime: RUNTIME, length });
         }
-        let call = OwnedCall::new(Arena::new(length.next_power_of_two()));
-        *self = LuaRuntime::load(&self.source, self.slots, self.limits, call)?;
-        Ok(())
+        if let Err(reason) = &self.state {
+            return Err(RuntimeError::failed(RUNTIME, candidates, reason.clone()));
+        }
+        let quarantined = |candidate: &PredicateId| Some((*candidate, self.quarantine[candidate.index()].as_ref()?));
+        match candidates.iter().find_map(quarantined) {
+            None => Ok(()),
+            Some((candidate, reason)) => {
+                Err(RuntimeError::failed(RUNTIME, &[candidate], format!("it is not run any more: {reason}")))
+            }
+        }
     }
 
-    fn run_batch(&mut self, batch: &[PredicateId], hits: &mut Vec<PredicateId>) -> Result<(), RuntimeError> {
-        self.call.with(|call| call.arena.place_candidates(batch.iter().map(|candidate| candidate.0)));
-        let outcome = self.evaluate.call::<()>(batch.len());
-        self.call.with(|call| {
-            if std::mem::take(&mut call.panicked) {
-                return Err(RuntimeError::failed(RUNTIME, batch, "the host failed while it tested an atom".to_owned()));
+    /// Adds an event's questions to the work; `first` is the number of the first in the caller's order.
+    fn gather(&mut self, event: usize, frame: Frame<'_>, candidates: &[PredicateId], first: usize) {
+        if candidates.is_empty() {
+            return;
+        }
+        if let Err(error) = self.check(frame, candidates) {
+            self.work.fail(event, error);
+            return;
+        }
+        let placed = self.call.with(|call| call.place(frame, event)).or_else(|| {
+            // The round is full. A frame within the limit fits into an empty one.
+            self.run();
+            self.call.with(|call| {
+                call.begin();
+                call.place(frame, event)
+            })
+        });
+        let Some(frame_word) = placed else {
+            return self
+                .work
+                .fail(event, RuntimeError::FrameTooLarge { runtime: RUNTIME, length: frame.bytes().len() });
+        };
+        for (number, candidate) in (first..).zip(candidates) {
+            if self.work.pairs.len() == POSITIONS {
+                self.run();
             }
-            outcome.map_err(|error| RuntimeError::failed(RUNTIME, batch, first_line(&error)))?;
-            hits.extend(
-                batch.iter().zip(call.arena.results()).filter(|(_, hit)| *hit).map(|(candidate, _)| *candidate),
-            );
-            Ok(())
-        })
+            self.work.pairs.push(Pair { predicate: candidate.0, frame_word, event, number });
+        }
     }
+
+    /// Evaluates what was gathered; the events stay placed.
+    fn run(&mut self) {
+        let groups = self.call.with(|call| self.work.place(&mut call.memory));
+        let mut from = 0;
+        while from < groups {
+            let Err(failure) = self.evaluate(from, groups) else { break };
+            let group = failure.group.clamp(from, groups - 1);
+            self.isolate(group, groups, &failure);
+            from = group + 1;
+        }
+        let panicked = self.call.with(|call| {
+            self.work.collect(&call.memory);
+            std::mem::take(&mut call.panicked)
+        });
+        if panicked {
+            self.work.fail_all(|predicate| {
+                RuntimeError::failed(RUNTIME, &[predicate], "the host failed while it tested an atom".to_owned())
+            });
+        }
+        self.work.clear_pairs();
+    }
+
+    fn evaluate(&mut self, from: usize, end: usize) -> Result<(), Failure> {
+        match &self.state {
+            Ok(state) => state.evaluate(from, end, &self.limits, &self.call, &mut self.stopper),
+            Err(reason) => Err(Failure { group: from, reason: reason.clone(), overran: false, out_of_memory: false }),
+        }
+    }
+
+    /// Finds which events of a group fail, one by one, unless the predicate took so long that it is not run again.
+    fn isolate(&mut self, group: usize, groups: usize, failure: &Failure) {
+        let predicate = self.work.groups[group].predicate;
+        if failure.overran || failure.out_of_memory {
+            self.reload();
+        }
+        if failure.overran {
+            self.set_quarantine(predicate, &failure.reason);
+            return self.work.fail_group(group, |pair| failed(pair, &failure.reason));
+        }
+        for position in self.work.positions(group) {
+            let alone = memory::Group { predicate, first: position, last: position };
+            let pair = self.work.pair_at(position);
+            self.call.with(|call| {
+                call.memory.place_position(position as usize, pair.frame_word);
+                call.memory.place_group(groups, alone);
+            });
+            let Err(again) = self.evaluate(groups, groups + 1) else { continue };
+            self.work.fail(pair.event, failed(pair, &again.reason));
+            if again.overran || again.out_of_memory {
+                self.reload();
+                self.set_quarantine(predicate, &again.reason);
+                return self.work.fail_group(group, |pair| failed(pair, &again.reason));
+            }
+        }
+    }
+
+    fn set_quarantine(&mut self, predicate: u32, reason: &str) {
+        if let Some(entry) = self.quarantine.get_mut(predicate as usize) {
+            *entry = Some(reason.to_owned());
+        }
+    }
+
+    /// Makes the state anew. The old one is dropped first, so that there is never twice the memory.
+    fn reload(&mut self) {
+        self.state = Err("it is being loaded".to_owned());
+        let loaded = State::load(&self.source, self.slots, &self.limits, &self.call, &mut self.stopper);
+        self.state = match loaded {
+            Ok(state) if state.predicates == self.predicates => Ok(state),
+            Ok(_) => Err("loaded again, the source has other predicates".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+    }
+}
+
+fn failed(pair: Pair, reason: &str) -> RuntimeError {
+    RuntimeError::failed(RUNTIME, &[PredicateId(pair.predicate)], reason.to_owned())
 }
 
 impl Runtime for LuaRuntime {
@@ -171,88 +245,53 @@ impl Runtime for LuaRuntime {
         candidates: &[PredicateId],
         hits: &mut Vec<PredicateId>,
     ) -> Result<(), RuntimeError> {
-        if candidates.is_empty() {
-            return Ok(());
-        }
-        check_candidates(candidates, self.predicates)?;
-        if !fits(frame, self.slots) {
-            return Err(RuntimeError::ForeignFrame);
-        }
-        if !self.call.with(|call| call.place_frame(frame)) {
-            self.grow(frame.bytes().len())?;
-            self.call.with(|call| call.place_frame(frame));
-        }
-        self.call.with(|call| {
-            if !call.atoms.as_ref().is_some_and(|known| known.same(atoms)) {
-                call.atoms = Some(atoms.clone());
-            }
-            std::mem::swap(&mut call.cache, cache);
-        });
-        let before = hits.len();
-        let outcome = candidates.chunks(CAPACITY).try_for_each(|batch| self.run_batch(batch, hits));
-        self.call.with(|call| std::mem::swap(&mut call.cache, cache));
-        if outcome.is_err() {
-            hits.truncate(before);
-        }
-        outcome
-    }
-}
-
-impl Call {
-    /// Copies a frame into the arena, if there is room.
-    fn place_frame(&mut self, frame: Frame<'_>) -> bool {
-        let placed = self.arena.place_frame(frame.bytes());
-        if placed {
-            self.frame_length = frame.bytes().len();
-        }
-        placed
-    }
-
-    fn test(&mut self, atom: AtomId) -> bool {
-        let (Some(atoms), Some(frame)) = (&self.atoms, Frame::new(self.arena.frame(self.frame_length))) else {
-            return false;
+        let swap = |call: &OwnedCall, cache: &mut AtomCache| {
+            call.with(|call| call.caches.first_mut().map(|first| std::mem::swap(first, cache)))
         };
-        atoms.test(atom, frame, &mut self.cache)
+        self.call.with(|call| {
+            call.take_atoms(atoms);
+            call.begin();
+        });
+        swap(&self.call, cache);
+        self.gather(0, frame, candidates, 0);
+        self.run();
+        swap(&self.call, cache);
+        let (held, failure) = self.work.take();
+        if let Some((_, error)) = failure.into_iter().next() {
+            self.work.give_back(held);
+            return Err(error);
+        }
+        hits.extend(held.iter().filter_map(|&number| candidates.get(number)));
+        self.work.give_back(held);
+        Ok(())
     }
-}
 
-impl OwnedCall {
-    fn new(arena: Arena) -> OwnedCall {
-        let call = Call { atoms: None, cache: AtomCache::default(), arena, frame_length: 0, panicked: false };
-        OwnedCall(NonNull::from(Box::leak(Box::new(call))))
+    fn evaluate_batch(&mut self, atoms: &Atoms, batch: &mut Batch) {
+        self.call.with(|call| {
+            call.take_atoms(atoms);
+            call.begin();
+            std::mem::swap(&mut call.caches, batch.caches_mut());
+        });
+        let mut number = 0;
+        for event in 0..batch.len() {
+            let candidates = batch.candidates(event);
+            if let Some(frame) = batch.frame(event) {
+                self.gather(event, frame, candidates, number);
+            }
+            number += candidates.len();
+        }
+        self.run();
+        self.call.with(|call| std::mem::swap(&mut call.caches, batch.caches_mut()));
+        let (held, failures) = self.work.take();
+        let answers = batch.answers_mut();
+        for &number in &held {
+            if let Some(answer) = answers.get_mut(number) {
+                *answer = true;
+            }
+        }
+        self.work.give_back(held);
+        for (event, error) in failures {
+            batch.fail(event, error);
+        }
     }
-
-    /// Gives access between calls into Lua.
-    fn with<R>(&self, access: impl FnOnce(&mut Call) -> R) -> R {
-        #[expect(unsafe_code, reason = "Lua holds this address too, so that it cannot be a Box")]
-        // SAFETY: the address came from a Box and lives until this is dropped. The reference is the only one: `access`
-        // gets no way to this struct, `LuaRuntime` calls it one at a time and never while Lua, and so `ask`, runs.
-        let call = unsafe { &mut *self.0.as_ptr() };
-        access(call)
-    }
-}
-
-impl Drop for OwnedCall {
-    fn drop(&mut self) {
-        #[expect(unsafe_code, reason = "takes back what `new` leaked")]
-        // SAFETY: the address came from `Box::leak` and is freed once. Lua, which holds it too, runs no code any more:
-        // it runs only within `LuaRuntime::evaluate`, and has no finalizers that ask.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
-    }
-}
-
-/// What Lua calls for an atom: 1 or 0. It never unwinds into Lua: a panic is kept for [`LuaRuntime::run_batch`].
-#[expect(unsafe_code, reason = "called by LuaJIT with the address that it was given")]
-extern "C" fn ask(call: *mut Call, atom: u32) -> i32 {
-    // SAFETY: the prelude passes the address that `load` set, of the `Call` which `LuaRuntime` owns and does not borrow
-    // while Lua runs. The prelude keeps both the function and the address from the pack's source.
-    let call = unsafe { &mut *call };
-    if let Some(answer) = call.cache.known(AtomId(atom)) {
-        return i32::from(answer);
-    }
-    let answer = catch_unwind(AssertUnwindSafe(|| call.test(AtomId(atom))));
-    i32::from(answer.unwrap_or_else(|_| {
-        call.panicked = true;
-        false
-    }))
 }

@@ -1,59 +1,162 @@
--- What stands between the host and a pack's predicates: typed pointers, the question to the host, the loop over
--- candidates. Gets the settings that runtime/lua.rs makes; gives `evaluate` and the number of predicates.
+-- What stands between the host and a pack's predicates: the memory that both share, the questions to the host, and the
+-- loops over the events of a batch. Gets the settings that runtime/lua/state.rs makes; gives `evaluate`, `reached`, and
+-- the number of predicates.
 --
--- A pack's source gets `host` and a few harmless globals, never `ffi`: the pointers it reads are constant ones.
+-- A pack's source gets `host` and a few harmless globals, never `ffi`. The pointers it reads are constant ones; when the
+-- settings say `checked`, it gets no pointer at all, but tables that look before they read.
 local settings = ...
-local ffi, jit = ffi, jit
+local ffi, jit, loadstring = ffi, jit, loadstring
+
+-- How often LuaJIT may throw all its code away before it is left off: a pack with more hot code than there is room for
+-- would make it compile for ever.
+local MAX_FLUSHES = 4
+local flushes = 0
 
 if settings.jit then
-  -- A pack has one function per predicate and they are all hot: the defaults (1000 traces, 512 KiB) would make LuaJIT
-  -- throw its code away and start anew.
-  jit.opt.start("maxtrace=20000", "maxmcode=16384", "maxsnap=1000")
+  -- PERF (2026-11): with the defaults (1000 traces, 2 MiB, 100 side traces) some hundred real predicates do not fit.
+  jit.opt.start("maxtrace=60000", "maxmcode=32768", "maxside=400", "maxsnap=1000", "maxirconst=1000", "hotexit=6")
+  jit.attach(function(what) if what == "flush" then flushes = flushes + 1 end end, "trace")
 else
   jit.off()
 end
 
-local frame = ffi.cast("const uint8_t *", settings.frame)
-local candidates = ffi.cast("const uint32_t *", settings.candidates)
-local results = ffi.cast("uint8_t *", settings.results)
+-- One block of memory, seen as arrays. An event `e` is the word where its frame starts, an even one; its number lies two
+-- words before.
+local bytes = ffi.cast("const uint8_t *", settings.memory)
+local i32, u32 = ffi.cast("const int32_t *", bytes), ffi.cast("const uint32_t *", bytes)
+local i64, f64 = ffi.cast("const int64_t *", bytes), ffi.cast("const double *", bytes)
 -- An integer comes back, because LuaJIT does not compile a function that does nothing but call C for a `bool`.
-local ask = ffi.cast("int32_t (*)(void *, uint32_t)", settings.ask)
+local ask = ffi.cast("int32_t (*)(void *, int32_t, int32_t)", settings.ask)
+local many_atoms = "int32_t (*)(void *, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t)"
+local ask_all, ask_any = ffi.cast(many_atoms, settings.ask_all), ffi.cast(many_atoms, settings.ask_any)
 local call = ffi.cast("void *", settings.call)
-local integer64, double = ffi.typeof("const int64_t *"), ffi.typeof("const double *")
-local u32, i32 = ffi.cast("const uint32_t *", frame), ffi.cast("const int32_t *", frame)
-local i64, f64 = ffi.cast(integer64, frame), ffi.cast(double, frame)
 
--- Values mostly lie at multiples of 8, where no pointer needs to be made.
-local function integer64_at(offset)
-  if offset % 8 == 0 then return i64[offset / 8] end
-  return ffi.cast(integer64, frame + offset)[0]
+local function unaligned(kind, offset)
+  return ffi.cast(kind, bytes + offset)[0]
 end
 
-local function double_at(offset)
-  local low, high, value
+if settings.checked then
+  local setmetatable, type, error = setmetatable, type, error
+  local function checked(array, count)
+    local function read(_, index)
+      if type(index) == "number" and index >= 0 and index < count then return array[index] end
+      error("a read outside of the frames", 2)
+    end
+    return setmetatable({}, { __index = read, __newindex = function() error("frames cannot be written", 2) end })
+  end
+  local size = settings.memory_size
+  i32, u32 = checked(i32, size / 4), checked(u32, size / 4)
+  i64, f64 = checked(i64, size / 8), checked(f64, size / 8)
+  local read = unaligned
+  unaligned = function(kind, offset)
+    if offset >= 0 and offset + 8 <= size then return read(kind, offset) end
+    error("a read outside of the frames", 2)
+  end
+end
+
+-- PERF (2026-11): the host looks up what it knows already, not Lua. Looked up here, each atom would have four ways
+-- through compiled code instead of two, and LuaJIT compiles each way through a predicate: of 400 predicates, 1.8 times as
+-- many as with `all` and `any`, which have two ways for up to eight atoms.
+local function atom(e, number)
+  return ask(call, i32[e - 2], number) ~= 0
+end
+
+local function all(e, a, b, c, d, f, g, h, i)
+  local none = -1
+  return ask_all(call, i32[e - 2], a, b or none, c or none, d or none, f or none, g or none, h or none, i or none) ~= 0
+end
+
+local function any(e, a, b, c, d, f, g, h, i)
+  local none = -1
+  return ask_any(call, i32[e - 2], a, b or none, c or none, d or none, f or none, g or none, h or none, i or none) ~= 0
+end
+
+-- Values mostly lie at multiples of 8, where no pointer needs to be made.
+local function integer64_at(e, offset)
+  if offset % 8 == 0 then return i64[(e * 4 + offset) / 8] end
+  return unaligned("const int64_t *", e * 4 + offset)
+end
+
+local function integer_at(e, offset)
+  return tonumber(integer64_at(e, offset))
+end
+
+local function double_at(e, offset)
+  local low, high
   if offset % 8 == 0 then
-    low, high, value = i32[offset / 4], i32[offset / 4 + 1], offset / 8
+    low, high = i32[e + offset / 4], i32[e + offset / 4 + 1]
   else
-    local words = ffi.cast("const int32_t *", frame + offset)
-    low, high = words[0], words[1]
+    local both = unaligned("const uint64_t *", e * 4 + offset)
+    low, high = tonumber(both % 4294967296), tonumber(both / 4294967296)
+    if high >= 2147483648 then high = high - 4294967296 end
   end
   -- LuaJIT keeps the types of its values in the bits of doubles that are no numbers: of those, only its own may come in.
   if high < 0 then high = high + 2147483648 end
   if high >= 0x7ff00000 and (high > 0x7ff00000 or low ~= 0) then return 0 / 0 end
-  if value then return f64[value] end
-  return ffi.cast(double, frame + offset)[0]
+  if offset % 8 == 0 then return f64[(e * 4 + offset) / 8] end
+  return unaligned("const double *", e * 4 + offset)
+end
+
+local function less(value, wanted) return value < wanted end
+local function less_equal(value, wanted) return value <= wanted end
+local function greater(value, wanted) return value > wanted end
+local function greater_equal(value, wanted) return value >= wanted end
+local function equal(value, wanted) return value == wanted end
+local function not_equal(value, wanted) return value ~= wanted end
+
+local function present(e, slot) return i32[e + slot] ~= 0 end
+
+-- Whether a value behind the first passes the test. Word 1 of a frame is its length: nothing beyond it is read.
+local min = math.min
+local function any_more(e, slot, read, test, wanted)
+  local array = u32[e + slot + 1]
+  local finish = min(array + 8 * u32[e + slot], u32[e + 1]) - 8
+  for offset = array + 8, finish, 8 do
+    if test(read(e, offset), wanted) then return true end
+  end
+  return false
+end
+
+-- Read as Lua numbers: exact against constants below 2^53.
+local function any_integer(e, slot, test, wanted)
+  local count = i32[e + slot]
+  if count == 0 then return false end
+  if test(i32[e + slot + 3] * 4294967296 + u32[e + slot + 2], wanted) then return true end
+  return count ~= 1 and any_more(e, slot, integer_at, test, wanted)
+end
+
+local function any_integer64(e, slot, test, wanted)
+  local count = i32[e + slot]
+  if count == 0 then return false end
+  if test(integer64_at(e, 4 * slot + 8), wanted) then return true end
+  return count ~= 1 and any_more(e, slot, integer64_at, test, wanted)
+end
+
+local function any_double(e, slot, test, wanted)
+  local count = i32[e + slot]
+  if count == 0 then return false end
+  if test(double_at(e, 4 * slot + 8), wanted) then return true end
+  return count ~= 1 and any_more(e, slot, double_at, test, wanted)
+end
+
+local function holds(value, wanted) return (value ~= 0) == wanted end
+local function any_boolean(e, slot, wanted)
+  return any_integer(e, slot, holds, wanted)
 end
 
 local host = {
-  abi = 1,
-  slots = settings.slots,
-  u32 = u32,
-  i32 = i32,
-  atom = function(number) return ask(call, number) ~= 0 end,
-  integer64_at = integer64_at,
-  integer_at = function(offset) return tonumber(integer64_at(offset)) end,
-  double_at = double_at,
+  abi = 2, slots = settings.slots,
+  atom = atom, all = all, any = any, present = present, any_boolean = any_boolean, any_integer = any_integer,
+  any_integer64 = any_integer64, any_double = any_double,
+  less = less, less_equal = less_equal, greater = greater, greater_equal = greater_equal,
+  equal = equal, not_equal = not_equal,
+  u32 = u32, i32 = i32, integer_at = integer_at, integer64_at = integer64_at, double_at = double_at,
 }
+
+-- No patterns: they are matched in C, where nothing can end a search that takes for ever.
+local find = string.find
+string.find = function(text, wanted, init) return find(text, wanted, init, true) end
+string.match, string.gmatch, string.gsub, string.gfind, string.dump = nil, nil, nil, nil, nil
 
 local environment = {
   assert = assert, error = error, ipairs = ipairs, math = math, next = next, pairs = pairs, pcall = pcall,
@@ -63,28 +166,62 @@ local start = settings.source
 setfenv(start, environment)
 local predicates = start()(host)
 
-local list = {}
+local groups = ffi.cast("const int32_t *", settings.groups)
+local events = ffi.cast("const int32_t *", settings.events)
+local results = ffi.cast("uint8_t *", settings.results)
 
-local function take(count)
-  for index = 1, count do list[index] = candidates[index - 1] end
-end
-
-local function give(count)
-  for index = 1, count do results[index - 1] = list[index] and 1 or 0 end
-end
-
--- PERF (2026-11): interpreted on purpose. Compiled, the loop inlines one predicate and reaches every other one through a
--- chain of guards; interpreted, it enters the compiled code of each directly: 1,000 predicates, 4 candidates an event, 640
--- against 960 ns. Its list is a Lua table, because the interpreter is slow at C arrays; the copies are compiled.
-local function evaluate(count)
-  take(count)
-  for index = 1, count do
-    list[index] = predicates[list[index]]()
+-- Two functions of one predicate: for one event, and for as many as lie between two positions. Each predicate has its
+-- own copy of the code, because LuaJIT compiles code, not closures: a loop that all shared would be compiled for the
+-- first predicate, and reach every other one through a chain of guards.
+local TEMPLATE = [[
+  local predicate, events, results = ...
+  local function one(position)
+    if predicate(events[position]) then results[position] = 1 end
   end
-  give(count)
+  local function many(first, last)
+    for position = first, last do
+      if predicate(events[position]) then results[position] = 1 end
+    end
+  end
+  return one, many
+]]
+
+-- The groups of a batch: a predicate, its first and its last position. In a Lua table, because the interpreter is slow
+-- at C arrays; the copy is compiled.
+local list = {}
+local function take(from, count)
+  for index = 3 * from, 3 * count - 1 do list[index] = groups[index] end
+end
+
+local ones, manys = {}, {}
+local function make(predicate)
+  ones[predicate], manys[predicate] = loadstring(TEMPLATE, "=prelude.lua")(predicates[predicate], events, results)
+end
+
+local group = 0
+
+-- PERF (2026-11): interpreted on purpose. It enters the compiled code of each predicate directly, where a compiled loop
+-- would reach all but one through guards.
+local function evaluate(from, count)
+  if flushes > MAX_FLUSHES then jit.off() end
+  take(from, count)
+  for index = from, count - 1 do
+    group = index
+    local at = 3 * index
+    local predicate, first, last = list[at], list[at + 1], list[at + 2]
+    if not ones[predicate] then make(predicate) end
+    if first == last then
+      ones[predicate](first)
+    else
+      manys[predicate](first, last)
+    end
+  end
 end
 jit.off(evaluate)
 
+-- The group that `evaluate` was at: where an error came from.
+local function reached() return group end
+
 local count = 0
 while predicates[count] do count = count + 1 end
-return evaluate, count
+return evaluate, reached, count
