@@ -6,7 +6,7 @@
 //! ```text
 //! interp ── kestrel_core::runtime::Interpreting     the reference
 //! wasm ──── wasm::WasmRuntime                       module.wasm on wasmtime: sandboxed, limited
-//! lua ───── lua::LuaRuntime                         predicates.lua on LuaJIT: trusted code
+//! lua ───── lua::LuaRuntime                         predicates.lua on LuaJIT: limited; its pointers are trusted
 //! native ── native::NativeRuntime                   the rules themselves, compiled on loading: trusted packs
 //! ```
 
@@ -28,6 +28,7 @@ use kestrel_ir::model::Ir;
 use code_cache::{CodeCache, CodeOrigin};
 use lua::{LuaLimits, LuaRuntime};
 use native::{NativeCode, NativeOptions, NativeRuntime};
+use profile::Profile;
 use wasm::{WasmLimits, WasmModule, WasmRuntime};
 
 /// Which runtime evaluates predicates, as `--runtime` says.
@@ -91,6 +92,15 @@ pub struct RuntimeParts<'p> {
     pub lua: Option<&'p str>,
 }
 
+/// How a pack's code is made ready.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RuntimeOptions<'c> {
+    /// The limits under which it runs.
+    pub profile: Profile,
+    /// Where machine code is kept from run to run.
+    pub cache: Option<&'c CodeCache>,
+}
+
 /// A pack's code, checked and compiled once, from which each thread makes its runtime.
 #[derive(Debug, Clone)]
 pub struct PreparedRuntime {
@@ -105,7 +115,7 @@ pub struct PreparedRuntime {
 enum Code {
     Interp(Box<Ir>),
     Wasm(WasmModule),
-    Lua(String),
+    Lua(String, LuaLimits),
     Native(NativeCode),
 }
 
@@ -115,28 +125,43 @@ impl PreparedRuntime {
     /// # Errors
     /// When the pack has no code for the runtime or the code is refused.
     pub fn new(kind: RuntimeKind, parts: &RuntimeParts<'_>) -> Result<PreparedRuntime, RuntimeError> {
-        PreparedRuntime::with_cache(kind, parts, None)
+        PreparedRuntime::with(kind, parts, RuntimeOptions::default())
     }
 
-    /// The same, with machine code from `cache` where it is there.
+    /// The same, under the limits of a profile, and with machine code from a cache where it is there.
     ///
     /// # Errors
-    /// As [`PreparedRuntime::new`]; what is wrong with the cache is told in [`PreparedRuntime::origin`].
-    pub fn with_cache(
+    /// As [`PreparedRuntime::new`], and when the profile refuses the runtime; what is wrong with the cache is told in
+    /// [`PreparedRuntime::origin`].
+    pub fn with(
         kind: RuntimeKind,
         parts: &RuntimeParts<'_>,
-        cache: Option<&CodeCache>,
+        options: RuntimeOptions<'_>,
     ) -> Result<PreparedRuntime, RuntimeError> {
         let mut origin = None;
         let missing = RuntimeError::NoCode { runtime: kind.name() };
+        let RuntimeOptions { profile, cache } = options;
         let code = match kind {
             RuntimeKind::Interp => Code::Interp(Box::new(parts.ir.clone())),
             RuntimeKind::Wasm => {
-                let (module, from) = WasmModule::load(parts.wasm.ok_or(missing)?, WasmLimits::default(), cache)?;
+                let limits = match profile {
+                    Profile::Trusted => WasmLimits::trusted(),
+                    Profile::Strict => WasmLimits::strict(),
+                };
+                let (module, from) = WasmModule::load(parts.wasm.ok_or(missing)?, limits, cache)?;
                 origin = Some(from);
                 Code::Wasm(module)
             }
-            RuntimeKind::Lua => Code::Lua(parts.lua.ok_or(missing)?.to_owned()),
+            RuntimeKind::Lua => {
+                let limits = match profile {
+                    Profile::Trusted => LuaLimits::trusted(),
+                    Profile::Strict => LuaLimits::strict(),
+                };
+                Code::Lua(parts.lua.ok_or(missing)?.to_owned(), limits)
+            }
+            RuntimeKind::Native if profile == Profile::Strict => {
+                return Err(RuntimeError::NotTrusted { runtime: kind.name() });
+            }
             RuntimeKind::Native => Code::Native(NativeCode::compile(parts.ir, NativeOptions::default())?),
         };
         let (predicates, slots) = (parts.ir.predicates.len(), parts.ir.layout.top_level_slots());
@@ -160,8 +185,8 @@ impl PreparedRuntime {
                 self.check("wasm", runtime.predicates(), runtime.slots())?;
                 Box::new(runtime)
             }
-            Code::Lua(source) => {
-                let runtime = LuaRuntime::new(source, self.slots, LuaLimits::default())?;
+            Code::Lua(source, limits) => {
+                let runtime = LuaRuntime::new(source, self.slots, *limits)?;
                 self.check("lua", runtime.predicates(), self.slots)?;
                 Box::new(runtime)
             }

@@ -76,6 +76,12 @@ pub enum RuntimeError {
         /// The runtime's name.
         runtime: &'static str,
     },
+    /// Nothing contains the runtime's code, and the pack is not trusted.
+    #[error("the {runtime} runtime is for trusted packs only: the strict profile refuses it")]
+    NotTrusted {
+        /// The runtime's name.
+        runtime: &'static str,
+    },
     /// The pack has no code for the runtime.
     #[error("the pack has no code for the {runtime} runtime")]
     NoCode {

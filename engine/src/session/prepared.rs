@@ -3,7 +3,7 @@
 use super::{NamedPack, SessionError, SessionOptions};
 use crate::program::{PreparedPrograms, ProgramOptions, ProgramParts};
 use crate::runtime::code_cache::CodeCache;
-use crate::runtime::{PreparedRuntime, RuntimeParts};
+use crate::runtime::{PreparedRuntime, RuntimeOptions, RuntimeParts};
 
 /// Packs whose code is compiled. Compiling is what takes time, so a live run does it before its source is open.
 pub struct PreparedPacks<'p> {
@@ -36,7 +36,7 @@ impl PreparedPacks<'_> {
     ) -> Result<PreparedPacks<'p>, SessionError> {
         let prepare = |NamedPack { name, pack }: &NamedPack| {
             let parts = RuntimeParts { ir: pack.ir(), wasm: pack.module(), lua: pack.predicates() };
-            PreparedRuntime::with_cache(options.runtime, &parts, cache)
+            PreparedRuntime::with(options.runtime, &parts, RuntimeOptions { profile: options.profile, cache })
                 .map_err(|cause| SessionError::Runtime { name: name.clone(), cause })
         };
         let prepare_programs = |NamedPack { name, pack }: &NamedPack| {
