@@ -69,6 +69,8 @@ impl Typed {
 #[derive(Debug, Clone)]
 pub struct Lowered {
     ir: Ir,
+    /// The field of an event's category, which hand-written predicates look up by its name.
+    category: String,
 }
 
 impl Lowered {
@@ -79,7 +81,7 @@ impl Lowered {
             lowering.add(id, &typed.query);
             typed.program.iter().for_each(|program| lowering.add_program(program));
         }
-        Lowered { ir: lowering.finish() }
+        Lowered { ir: lowering.finish(), category: schema.event().category.clone() }
     }
 
     /// The IR.
@@ -87,14 +89,16 @@ impl Lowered {
         &self.ir
     }
 
-    /// Makes the IR smaller, without a change to what it answers. The evidence fields stay in the layout.
+    /// Makes the IR smaller, without a change to what it answers. The evidence fields and the category stay in the layout.
     pub fn optimise(self) -> Optimised {
         self.optimise_watched(|_, _, _| {})
     }
 
     /// The same, and tells of each pass that changes something: the pass, the IR before it and the IR behind it.
     pub fn optimise_watched(self, watch: impl FnMut(Pass, &Ir, &Ir)) -> Optimised {
-        Optimised { ir: optimise_watched(&self.ir, evidence::FIELDS, watch) }
+        let mut keep = evidence::FIELDS.to_vec();
+        keep.push(&self.category);
+        Optimised { ir: optimise_watched(&self.ir, &keep, watch) }
     }
 }
 
