@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::cell::Cell;
 
 use kestrel_core::atoms::Atoms;
+use kestrel_core::batch::Batch;
 use kestrel_engine::runtime::Runtime;
 use kestrel_engine::runtime::wasm::{WasmLimits, WasmRuntime};
 use kestrel_ir::event::{Event, FieldTable};
@@ -82,6 +83,26 @@ fn an_event_allocates_nothing() {
         let frame = builder.build(&event);
         runtime.evaluate(frame, &atoms, &mut cache, &candidates, &mut hits).expect("it runs");
         if number >= 100 {
+            after_warm_up += COUNT.get() - before;
+        }
+    }
+    assert_eq!(after_warm_up, 0);
+
+    // The same in batches, with a runtime of its own.
+    let mut runtime = WasmRuntime::new(&module, WasmLimits::default()).expect("a module");
+    let mut batch = Batch::default();
+    let mut after_warm_up = 0;
+    for number in 0..20 {
+        let before = COUNT.get();
+        batch.clear();
+        while !batch.is_full() {
+            let frame = builder.build(&event);
+            batch.push(frame, || atoms.cache());
+            batch.ask(&candidates);
+        }
+        runtime.evaluate_batch(&atoms, &mut batch);
+        assert!(batch.answers_mut().iter().any(|held| *held), "something holds");
+        if number >= 10 {
             after_warm_up += COUNT.get() - before;
         }
     }
