@@ -10,7 +10,7 @@
 //!                                                └── loops over the events and their pairs
 //! ```
 //!
-//! [`abi`] says where what lies; `docs/host-api.md` is the written contract. Sequences, keys and computing atoms stay
+//! [`abi`] says where what lies; `docs/runtime-abi.md` is the written contract. Sequences, keys and computing atoms stay
 //! with the host.
 
 pub mod abi;

@@ -24,6 +24,9 @@ use wasm_encoder::{
 const BAD: i32 = 2;
 const EVENTS: usize = 6;
 
+/// Instructions of a module's author.
+type Deed = fn(&mut InstructionSink<'_>);
+
 /// How a module differs from a good one.
 struct Hostile {
     globals: Vec<(&'static str, i32)>,
@@ -32,7 +35,7 @@ struct Hostile {
     table: u64,
     starts: bool,
     /// What `evaluate` does at the bad event, and what the start function does.
-    deed: fn(&mut InstructionSink<'_>),
+    deed: Deed,
     /// Whether it says at which event it is.
     honest: bool,
 }
@@ -71,7 +74,7 @@ impl Hostile {
         self
     }
 
-    fn doing(self, deed: fn(&mut InstructionSink<'_>)) -> Hostile {
+    fn doing(self, deed: Deed) -> Hostile {
         Hostile { deed, ..self }
     }
 
@@ -210,17 +213,17 @@ fn a_good_module_answers_every_event() {
 
 #[test]
 fn a_trap_or_an_overrun_costs_its_own_event_alone() {
-    let recursion: fn(&mut InstructionSink<'_>) = |sink| {
+    let recursion: Deed = |sink| {
         sink.i32_const(BAD).i32_const(BAD + 1).call(1);
     };
-    let endless: fn(&mut InstructionSink<'_>) = |sink| {
+    let endless: Deed = |sink| {
         sink.loop_(BlockType::Empty).br(0).end();
     };
     let [time, fuel] = both();
     check("an endless loop", &good().doing(endless), time, "interrupt");
     check("an endless loop", &good().doing(endless), fuel, "fuel");
     for limits in both() {
-        let plain: [(&str, fn(&mut InstructionSink<'_>), &str); 4] = [
+        let plain: [(&str, Deed, &str); 4] = [
             (
                 "a trap",
                 |sink| {
@@ -260,7 +263,7 @@ fn a_trap_or_an_overrun_costs_its_own_event_alone() {
 
 #[test]
 fn a_module_that_takes_memory_gets_no_more_than_its_limit() {
-    let deed: fn(&mut InstructionSink<'_>) = |sink| {
+    let deed: Deed = |sink| {
         // Traps if more than 4 pages were given, or fewer.
         sink.loop_(BlockType::Empty).i32_const(1).memory_grow(0).i32_const(-1).i32_ne().br_if(0).end();
         sink.memory_size(0).i32_const(4).i32_ne().if_(BlockType::Empty).unreachable().end();
@@ -273,7 +276,7 @@ fn a_module_that_takes_memory_gets_no_more_than_its_limit() {
 #[test]
 fn a_module_cannot_change_what_the_host_tests() {
     // It overwrites all frames, then asks about the presence of the field, and traps when the answer is no.
-    let deed: fn(&mut InstructionSink<'_>) = |sink| {
+    let deed: Deed = |sink| {
         sink.i32_const(0x4000).local_set(2);
         sink.loop_(BlockType::Empty);
         sink.local_get(2).i32_const(1).i32_sub().local_tee(2).i32_const(0);
@@ -290,7 +293,7 @@ fn a_module_cannot_change_what_the_host_tests() {
 
 #[test]
 fn a_module_that_lies_about_where_it_is_loses_its_call_and_no_other() {
-    let deed: fn(&mut InstructionSink<'_>) = |sink| {
+    let deed: Deed = |sink| {
         sink.unreachable();
     };
     for limits in both() {

@@ -3,8 +3,8 @@
 use kestrel_ir::pack::key::{MAX_COMMENT, MAX_KEY_FILE};
 use kestrel_ir::pack::signature::{DOMAIN, MAX_SIGNATURES};
 use kestrel_ir::pack::{
-    KeyError, Manifest, Pack, PackBuilder, PackFile, PackProblem, PrivateKey, PublicKey, RuleInfo, SectionId,
-    SignatureError,
+    KeyError, Manifest, PACK_MAJOR, Pack, PackBuilder, PackFile, PackProblem, PrivateKey, PublicKey, RuleInfo,
+    SectionId, SignatureError,
 };
 use kestrel_ir::text::parse;
 use sha2::Digest;
@@ -83,7 +83,7 @@ fn a_pack_of_another_minor_version_keeps_it_and_its_hash() {
         bytes[16..48].copy_from_slice(&digest.finalize());
         let pack = Pack::read(&bytes).expect("a valid pack");
         let signed = pack.sign(&key(1)).expect("it can be signed");
-        assert_eq!((signed.format_version(), signed.content_hash()), ((1, minor.into()), pack.content_hash()));
+        assert_eq!((signed.format_version(), signed.content_hash()), ((PACK_MAJOR, minor.into()), pack.content_hash()));
         assert!(signed.verify_signature(&[key(1).public()]).is_ok());
     }
 }

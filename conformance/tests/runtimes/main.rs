@@ -7,7 +7,8 @@ mod tables;
 
 use std::time::Instant;
 
-use kestrel_core::atoms::Atoms;
+use kestrel_core::atoms::{AtomCache, Atoms};
+use kestrel_core::batch::Batch;
 use kestrel_core::runtime::{Interpreting, Runtime, RuntimeError};
 use kestrel_engine::runtime::lua::{LuaLimits, LuaRuntime};
 use kestrel_engine::runtime::native::{NativeCode, NativeOptions, NativeRuntime};
@@ -272,6 +273,48 @@ fn generated_tables_agree() {
     }
     println!("{pairs} pairs, {hits} hits, {:?}", start.elapsed());
     assert!(pairs >= 20_000 && hits * 10 > pairs && hits * 10 < pairs * 9, "{hits} hits in {pairs} pairs");
+}
+
+#[test]
+fn batches_agree_with_events_alone() {
+    let seed = seed(6);
+    println!("KESTREL_SEED={seed}");
+    let mut random = Random::new(seed);
+    let mut world = World::new();
+    let ir = world.random_ir(&mut random, 60);
+    let mut bench = Bench::new(&ir);
+    let name = world.number("process.name");
+    let mut hits = 0;
+    // More than one call takes: of candidates for one event, of bytes of frames, of generations of answers.
+    for (events, times, padding) in [(64, 1, 0), (64, 3, 0), (3, 5000 / bench.candidates.len() + 1, 0), (5, 1, 300_000)]
+    {
+        for _ in 0..5 {
+            let candidates = bench.candidates.repeat(times);
+            let mut batch = Batch::default();
+            for number in 0..events {
+                let mut event = world.random_event(&mut random, 1 + number % 3);
+                if padding > 0 {
+                    event.push_text(name, &"x".repeat(padding));
+                }
+                batch.push(world.builder.build(&event), || bench.atoms.cache());
+                // Some events have no candidates, as most live ones.
+                batch.ask(if number % 7 == 5 { &[] } else { &candidates });
+            }
+            let mut expected: Option<Vec<bool>> = None;
+            for runtime in &mut bench.runtimes {
+                batch.caches_mut().iter_mut().for_each(AtomCache::reset);
+                batch.answers_mut().fill(false);
+                runtime.evaluate_batch(&bench.atoms, &mut batch);
+                let failures = batch.take_failures();
+                assert!(failures.is_empty(), "{}: {failures:?}", runtime.name());
+                let held = batch.answers_mut().to_vec();
+                hits += held.iter().filter(|held| **held).count();
+                let expected = expected.get_or_insert_with(|| held.clone());
+                assert!(held == *expected, "KESTREL_SEED={seed}: {} over {events} events", runtime.name());
+            }
+        }
+    }
+    assert!(hits > 1000, "{hits}");
 }
 
 #[test]

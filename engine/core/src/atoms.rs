@@ -1,7 +1,8 @@
 //! The atoms of a pack, compiled: one lazy test per atom and event, shared by dispatch, by every runtime and by explain.
 //!
-//! In: an [`Ir`] once, then a [`Frame`] per event. Out: whether an atom holds. [`Atoms`] never changes and is shared by
-//! all threads; what one event's evaluation remembers lives in an [`AtomCache`] that its caller owns and resets.
+//! In: an [`Ir`] once, then a [`Frame`] per event. Out: whether an atom holds. [`Atoms`] is shared by all threads and
+//! never changes, but that a list of strings is compiled when it is asked for the first time. What one event's evaluation
+//! remembers lives in an [`AtomCache`] that its caller owns and resets.
 //!
 //! ```text
 //! Ir ──Atoms::new──▶ Atoms (immutable, cheap to clone)
@@ -15,13 +16,13 @@ mod cache;
 mod string_set;
 mod strings;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kestrel_ir::cidr::Cidr;
 use kestrel_ir::frame::{Frame, Slot};
 use kestrel_ir::interp::{Context, Interpreter, InterpreterError};
 use kestrel_ir::layout::{FieldId, Layout};
-use kestrel_ir::model::{Atom, AtomId, Comparison, Ir, Order};
+use kestrel_ir::model::{Atom, AtomId, Comparison, Ir, Order, StringMatch};
 use kestrel_ir::value::{compare_integer_float, compare_versions};
 use thiserror::Error;
 
@@ -69,8 +70,13 @@ struct FieldTest {
 enum Test {
     Present,
     Boolean(bool),
-    Strings(StringTest),
-    FoldedStrings(StringTest),
+    /// Compiled when it is asked for the first time: of a thousand rules' lists most events need few, and automata take
+    /// long to build. Regular expressions are compiled at once, so that a mistake in one is told at once.
+    Strings {
+        /// Whether texts come in folded.
+        folded: bool,
+        compiled: OnceLock<Box<StringTest>>,
+    },
     StringOrder(Order, Box<str>),
     /// Sorted. A binary search: below some hundred numbers, which is what rules have, it is no slower than a hash.
     Integers(Box<[i64]>),
@@ -144,15 +150,27 @@ impl Atoms {
                 let context = Context { lineage: cache.lineage(), ..Context::default() };
                 self.program.interpreter.atom_with(atom, frame, context)
             }
-            Test::FoldedStrings(strings) => {
-                cache.any_folded(test.field, frame.values(&self.program.layout, test.field), |text| {
-                    strings.matches(text)
-                })
+            Test::Strings { folded, compiled } => {
+                let strings = compiled.get_or_init(|| Box::new(self.list(atom)));
+                let values = frame.values(&self.program.layout, test.field);
+                match folded {
+                    true => cache.any_folded(test.field, values, |text| strings.matches(text)),
+                    false => values.iter().any(|slot| matches!(slot, Slot::Text(text) if strings.matches(text))),
+                }
             }
             simple => simple.holds(frame, &self.program.layout, test.field),
         };
         cache.remember(atom, answer);
         answer
+    }
+
+    /// Compiles an atom's list.
+    #[cold]
+    fn list(&self, atom: AtomId) -> StringTest {
+        match self.program.interpreter.ir().atom(atom) {
+            Some(Atom::Strings { matching, strings, .. }) => StringTest::list(*matching, strings),
+            _ => StringTest::list(StringMatch::Exact, &[]),
+        }
     }
 }
 
@@ -162,10 +180,13 @@ impl FieldTest {
             Atom::Present { field } => (*field, Test::Present),
             Atom::Boolean { field, value } => (*field, Test::Boolean(*value)),
             Atom::Strings { field, matching, fold, strings } => {
-                let compiled = StringTest::new(*matching, *fold, strings)?;
+                let regex = *matching == StringMatch::Regex;
+                let compiled = match regex {
+                    true => OnceLock::from(Box::new(StringTest::regexes(*fold, strings)?)),
+                    false => OnceLock::new(),
+                };
                 // A regular expression folds by itself: its text must reach it as it is.
-                let folded = *fold && !compiled.folds_itself();
-                (*field, if folded { Test::FoldedStrings(compiled) } else { Test::Strings(compiled) })
+                (*field, Test::Strings { folded: *fold && !regex, compiled })
             }
             Atom::StringOrder { field, order, value } => (*field, Test::StringOrder(*order, value.as_str().into())),
             Atom::Integers { field, values } => {
@@ -199,7 +220,6 @@ impl Test {
     fn holds_for(&self, slot: Slot<'_>) -> bool {
         match (self, slot) {
             (Test::Boolean(wanted), Slot::Boolean(value)) => value == *wanted,
-            (Test::Strings(strings), Slot::Text(text)) => strings.matches(text),
             // By code point, which for UTF-8 is by byte.
             (Test::StringOrder(order, wanted), Slot::Text(text)) => order.holds(text.as_bytes().cmp(wanted.as_bytes())),
             (Test::Integers(wanted), Slot::Integer(value)) => wanted.binary_search(&value).is_ok(),

@@ -1,6 +1,6 @@
 //! Wasm predicates on wasmtime.
 //!
-//! In: a module as the contract (`docs/host-api.md`) describes it, then events and candidates. Out: the candidates that
+//! In: a module as the contract (`docs/runtime-abi.md`) describes it, then events and candidates. Out: the candidates that
 //! hold. The module is not trusted: it sees its own memory and one function, has a budget of time or fuel, memory and
 //! stack, and every address it tells is checked against its memory each time. Where a module lies, only its own
 //! predicates are wrong.

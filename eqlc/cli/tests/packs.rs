@@ -306,7 +306,7 @@ fn a_pack_is_inspected_and_taken_apart() {
     assert_eq!(folder.eqlc("build rules -o p.kpkg --sign 1.key").0, 0);
     let told = folder.told("inspect p.kpkg", 0);
     for expected in [
-        "p.kpkg: N bytes, format 1.1, sha256 HASH\n",
+        "p.kpkg: N bytes, format 2.0, sha256 HASH\n",
         "pack rules, dialects elastic, schema ecs, built by eqlc ",
         "signatures: by key 34750f98bd59fcfc, not checked here: `eqlc verify` does\n",
         "2 rules, 3 predicates, ",

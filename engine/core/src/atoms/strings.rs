@@ -76,28 +76,26 @@ const SHORT: usize = 16;
 enum Infixes {
     One(Infix),
     Many(AhoCorasick),
+    /// More than an automaton takes.
+    Each(Box<[Infix]>),
 }
 
 impl StringTest {
-    pub(super) fn new(matching: StringMatch, fold: bool, strings: &[String]) -> Result<StringTest, String> {
-        Ok(match matching {
-            StringMatch::Exact => StringTest::Exact(StringSet::new(strings.iter().map(String::as_str))),
-            StringMatch::Wildcard if !strings.iter().any(|pattern| has_wildcard(pattern)) => {
-                StringTest::Exact(StringSet::new(strings.iter().map(String::as_str)))
-            }
-            StringMatch::Wildcard => StringTest::Wildcards(Box::new(Wildcards::new(strings)?)),
-            StringMatch::Regex => {
-                let compile = |pattern: &String| {
-                    kestrel_ir::regex::compile(pattern, fold).map_err(|error| format!("`{pattern}`: {error}"))
-                };
-                StringTest::Regexes(strings.iter().map(compile).collect::<Result<_, _>>()?)
-            }
-        })
+    /// Exact strings or wildcard patterns.
+    pub(super) fn list(matching: StringMatch, strings: &[String]) -> StringTest {
+        if matching == StringMatch::Wildcard && strings.iter().any(|pattern| has_wildcard(pattern)) {
+            StringTest::Wildcards(Box::new(Wildcards::new(strings)))
+        } else {
+            StringTest::Exact(StringSet::new(strings.iter().map(String::as_str)))
+        }
     }
 
-    /// Whether texts must come in as they are, although case is ignored.
-    pub(super) fn folds_itself(&self) -> bool {
-        matches!(self, StringTest::Regexes(_))
+    /// Regular expressions, which fold by themselves.
+    pub(super) fn regexes(fold: bool, patterns: &[String]) -> Result<StringTest, String> {
+        let compile = |pattern: &String| {
+            kestrel_ir::regex::compile(pattern, fold).map_err(|error| format!("`{pattern}`: {error}"))
+        };
+        Ok(StringTest::Regexes(patterns.iter().map(compile).collect::<Result<_, _>>()?))
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
@@ -110,7 +108,7 @@ impl StringTest {
 }
 
 impl Wildcards {
-    fn new(patterns: &[String]) -> Result<Wildcards, String> {
+    fn new(patterns: &[String]) -> Wildcards {
         let mut everything = false;
         let (mut exact, mut prefixes, mut suffixes, mut infixes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut segments, mut rest) = (Vec::new(), Vec::new());
@@ -136,7 +134,7 @@ impl Wildcards {
                 (start, middle, end) => segments.push(Segments::new(start, middle, end)),
             }
         }
-        Ok(Wildcards {
+        Wildcards {
             everything,
             exact: StringSet::new(exact),
             prefixes: Ends::new(&prefixes),
@@ -144,11 +142,11 @@ impl Wildcards {
             infixes: match &infixes[..] {
                 [] => None,
                 [infix] => Some(Infixes::One(Infix::new(infix))),
-                _ => Some(Infixes::Many(automaton(&infixes)?)),
+                _ => Some(Infixes::many(&infixes)),
             },
             segments: segments.into(),
             rest: rest.into(),
-        })
+        }
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -225,15 +223,18 @@ fn find_by_hand(text: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 impl Infixes {
+    fn many(strings: &[&str]) -> Infixes {
+        match AhoCorasick::new(strings) {
+            Ok(automaton) => Infixes::Many(automaton),
+            Err(_) => Infixes::Each(strings.iter().map(|string| Infix::new(string)).collect()),
+        }
+    }
+
     fn is_in(&self, text: &str) -> bool {
         match self {
             Infixes::One(infix) => infix.end_in(text).is_some(),
             Infixes::Many(automaton) => automaton.is_match(text),
+            Infixes::Each(infixes) => infixes.iter().any(|infix| infix.end_in(text).is_some()),
         }
     }
-}
-
-/// Finds any of some strings.
-fn automaton(strings: &[&str]) -> Result<AhoCorasick, String> {
-    AhoCorasick::new(strings).map_err(|error| format!("too many patterns: {error}"))
 }

@@ -21,18 +21,18 @@ fn wildcard_shapes_match_as_the_pattern_says() {
         "", "a", "b", "ab", "ba", "aba", "abba", "abaaba", "abc", "a\nc", "axbxc", "ä", "aä", "äa", "abab", "cab", "x",
     ];
     for pattern in patterns {
-        let test = StringTest::new(StringMatch::Wildcard, false, &strings(&[pattern])).expect("a pattern");
+        let test = StringTest::list(StringMatch::Wildcard, &strings(&[pattern]));
         for text in texts {
             assert_eq!(test.matches(text), wildcard_matches(pattern, text), "`{pattern}` over `{text}`");
         }
     }
     let long = format!("{}needle{}äb", "x".repeat(70), "y".repeat(70));
     for pattern in ["*needle*", "x*needle*b", "*needle*ä*", "*needle*needle*", "*yä*", "*xn*", "*zz*"] {
-        let test = StringTest::new(StringMatch::Wildcard, false, &strings(&[pattern])).expect("a pattern");
+        let test = StringTest::list(StringMatch::Wildcard, &strings(&[pattern]));
         assert_eq!(test.matches(&long), wildcard_matches(pattern, &long), "`{pattern}` over a long text");
     }
     for window in patterns.windows(5) {
-        let test = StringTest::new(StringMatch::Wildcard, false, &strings(window)).expect("patterns");
+        let test = StringTest::list(StringMatch::Wildcard, &strings(window));
         for text in texts {
             let expected = window.iter().any(|pattern| wildcard_matches(pattern, text));
             assert_eq!(test.matches(text), expected, "{window:?} over `{text}`");

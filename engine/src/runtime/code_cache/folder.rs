@@ -42,7 +42,7 @@ pub(super) enum Taken {
 pub(super) fn program_identity() -> [u8; 24] {
     let mut identity = [0; 24];
     if let Ok(stat) = fs::stat("/proc/self/exe") {
-        let numbers = [stat.st_size as u64, stat.st_mtime as u64, stat.st_mtime_nsec as u64];
+        let numbers = [stat.st_size as u64, stat.st_mtime as u64, stat.st_mtime_nsec];
         identity.copy_from_slice(numbers.map(u64::to_le_bytes).as_flattened());
     }
     identity

@@ -63,7 +63,7 @@ impl Places {
         if places.events_capacity == 0 || places.pairs_capacity == 0 || !in_order {
             return Err(load_error(format!("its areas overlap or hold nothing: {places:?}")));
         }
-        if places.frames % 8 != 0 {
+        if !places.frames.is_multiple_of(8) {
             return Err(load_error(format!("its frames begin at {}, which is no multiple of 8", places.frames)));
         }
         Ok(places)
