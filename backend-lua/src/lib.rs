@@ -58,6 +58,6 @@ pub enum LuaError {
 /// # Errors
 /// When the IR's ids do not fit together.
 pub fn compile(ir: &Ir) -> Result<String, LuaError> {
-    let split = split::Split::new(ir)?;
+    let split = split::split(ir)?;
     Ok(source::write(ir, &split))
 }

@@ -77,6 +77,11 @@ impl Cuts {
         self.cuts.get(node.index()).is_some_and(|cut| cut.function)
     }
 
+    /// How often predicates and the nodes that they reach refer to a node.
+    pub fn uses(&self, node: NodeId) -> u32 {
+        self.cuts.get(node.index()).map_or(0, |cut| cut.uses)
+    }
+
     /// The groups of a node's operands, each a function of its own; empty when they are written out where the node is.
     pub fn parts(&self, node: NodeId) -> &[Range<usize>] {
         self.cuts.get(node.index()).map_or(&[], |cut| &cut.parts)

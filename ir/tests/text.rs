@@ -132,7 +132,15 @@ fn a_rule_prints_with_all_that_it_uses() {
 | tail 1
 | head 2
 "#;
-    assert_eq!(print_rule(&ir, RuleIndex(1)), expected);
+    let index = |id: &str| ir.rules.iter().position(|rule| rule.id == id).expect(id) as u32;
+    assert_eq!(print_rule(&ir, RuleIndex(index("sequence"))), expected);
+    let expected = r#"rule "wasm": event
+  any category
+    any call_stack where
+      call_stack.symbol wildcard ["*Alloc*"]
+  program "a \"b\".wasm"
+"#;
+    assert_eq!(print_rule(&ir, RuleIndex(index("wasm"))), expected);
     assert_eq!(print_rule(&ir, RuleIndex(99)), "");
 }
 
