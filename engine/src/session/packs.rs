@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kestrel_ir::pack::{EventFieldsInfo, MAX_PACK_SIZE, Pack, ThreatInfo};
 use kestrel_schema::{EventFields, FieldType, Schema, TimestampFormat};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::SessionError;
 
@@ -177,7 +177,7 @@ pub(super) fn threat_json(threat: &ThreatInfo) -> Json {
                     below.map(|sub| place(&sub.id, &sub.name, sub.reference.as_ref()).into()).collect();
                 json.insert("subtechnique".to_owned(), below.into());
             }
-            json!(json)
+            Json::Object(json)
         });
         entry.insert("technique".to_owned(), techniques.collect());
     }
