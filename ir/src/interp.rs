@@ -83,6 +83,11 @@ impl Interpreter {
         Ok(Interpreter { ir: ir.clone(), regexes })
     }
 
+    /// A regular expression of the IR, compiled.
+    pub fn regex(&self, pattern: &str, fold: bool) -> Option<&Regex> {
+        self.regexes.get(&(pattern.to_owned(), fold))
+    }
+
     /// The IR that is interpreted.
     pub fn ir(&self) -> &Ir {
         &self.ir

@@ -17,6 +17,7 @@
 //! outside the hash and which whoever loads packs may ask for ([`Pack::verify_signature`]).
 
 use std::ops::Range;
+use std::thread;
 
 use crate::guards;
 use crate::model::Ir;
@@ -131,24 +132,29 @@ impl PackBuilder {
         sections.sort_by_key(|(id, _)| *id);
         let parts: Vec<(SectionId, u32, &[u8])> =
             sections.iter().map(|(id, bytes)| (*id, 0, bytes.as_slice())).collect();
-        Pack::read_owned(container::write(PACK_MINOR, &parts)?)
+        Pack::from_bytes(container::write(PACK_MINOR, &parts)?)
     }
 }
 
-impl Pack {
-    /// Reads the bytes of a `.kpkg` file.
-    ///
-    /// # Errors
-    ///
-    /// Says which of the checks failed, see [`PackProblem`]. A pack of another major version is told apart from a broken
-    /// one.
-    pub fn read(bytes: &[u8]) -> Result<Pack, PackError> {
-        Pack::read_owned(bytes.to_vec())
-    }
+/// A pack from so many bytes on is hashed by a thread of its own: below, making one takes longer than it saves.
+const HASHED_ASIDE: usize = 1 << 20;
 
-    fn read_owned(bytes: Vec<u8>) -> Result<Pack, PackError> {
-        let (sections, content_hash) = container::read(&bytes)?;
-        let section = |id: SectionId| container::section(&bytes, &sections, id);
+/// What the sections hold, each part checked by itself.
+struct Parts {
+    manifest: Manifest,
+    ir: Ir,
+    filters: FilterMaps,
+    sources: Vec<PackFile>,
+    tests: Vec<PackFile>,
+    programs: Vec<ProgramFile>,
+    module: Option<Range<usize>>,
+    predicates: Option<Range<usize>>,
+    signatures: Vec<PackSignature>,
+}
+
+impl Parts {
+    fn decode(bytes: &[u8], sections: &[SectionInfo]) -> Result<Parts, PackError> {
+        let section = |id: SectionId| container::section(bytes, sections, id);
         let manifest = container::decode_json(section(SectionId::MANIFEST)?)?;
         let ir: Ir = container::decode(SectionId::IR, section(SectionId::IR)?)?;
         let filters: FilterMaps = container::decode(SectionId::FILTERS, section(SectionId::FILTERS)?)?;
@@ -163,8 +169,48 @@ impl Pack {
             Some(range) => container::decode(SectionId::PROGRAMS, bytes.get(range).unwrap_or_default())?,
             None => Vec::new(),
         };
-        let signatures = signature::read(&bytes, &sections)?;
+        let signatures = signature::read(bytes, sections)?;
         verify(&ir).map_err(PackProblem::Ir)?;
+        Ok(Parts { manifest, ir, filters, sources, tests, programs, module, predicates, signatures })
+    }
+}
+
+impl Pack {
+    /// Reads the bytes of a `.kpkg` file.
+    ///
+    /// # Errors
+    ///
+    /// Says which of the checks failed, see [`PackProblem`]. A pack of another major version is told apart from a broken
+    /// one.
+    pub fn read(bytes: &[u8]) -> Result<Pack, PackError> {
+        Pack::from_bytes(bytes.to_vec())
+    }
+
+    /// The same with bytes that the pack keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pack::read`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Pack, PackError> {
+        let (sections, content_hash) = container::read(&bytes)?;
+        let hash = || container::check_hash(&bytes, &sections, content_hash);
+        let decode = || Parts::decode(&bytes, &sections);
+        // A large pack is hashed while it is decoded: decoding trusts nothing, hash or no hash. What the hash says comes
+        // first all the same.
+        let parts = thread::scope(|scope| {
+            let hashing = match bytes.len() < HASHED_ASIDE {
+                true => None,
+                false => thread::Builder::new().spawn_scoped(scope, hash).ok(),
+            };
+            let Some(hashing) = hashing else {
+                hash()?;
+                return decode();
+            };
+            let parts = decode();
+            hashing.join().unwrap_or_else(|_| hash())?;
+            parts
+        })?;
+        let Parts { manifest, ir, filters, sources, tests, programs, module, predicates, signatures } = parts;
         let pack = Pack {
             manifest,
             ir,
@@ -221,7 +267,7 @@ impl Pack {
         let mut parts: Vec<(SectionId, u32, &[u8])> =
             kept.map(|info| (info.id, info.flags, self.bytes.get(info.range()).unwrap_or_default())).collect();
         parts.push((id, DETACHED, content));
-        Pack::read_owned(container::write(container::minor(&self.bytes), &parts)?)
+        Pack::from_bytes(container::write(container::minor(&self.bytes), &parts)?)
     }
 
     /// What people and engines want to know without reading the rules.

@@ -95,7 +95,7 @@ impl Atoms {
     pub fn new(ir: &Ir) -> Result<Atoms, AtomsError> {
         let interpreter = Interpreter::new(ir)?;
         let compile = |(index, atom): (usize, &Atom)| {
-            FieldTest::new(atom).map_err(|reason| AtomsError::Pattern { atom: index as u32, reason })
+            FieldTest::new(atom, &interpreter).map_err(|reason| AtomsError::Pattern { atom: index as u32, reason })
         };
         let tests = ir.atoms.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
         Ok(Atoms { program: Arc::new(Program { layout: ir.layout.clone(), tests, interpreter }) })
@@ -175,14 +175,16 @@ impl Atoms {
 }
 
 impl FieldTest {
-    fn new(atom: &Atom) -> Result<FieldTest, String> {
+    fn new(atom: &Atom, interpreter: &Interpreter) -> Result<FieldTest, String> {
         let (field, test) = match atom {
             Atom::Present { field } => (*field, Test::Present),
             Atom::Boolean { field, value } => (*field, Test::Boolean(*value)),
             Atom::Strings { field, matching, fold, strings } => {
                 let regex = *matching == StringMatch::Regex;
                 let compiled = match regex {
-                    true => OnceLock::from(Box::new(StringTest::regexes(*fold, strings)?)),
+                    true => OnceLock::from(Box::new(StringTest::regexes(strings, |pattern| {
+                        interpreter.regex(pattern, *fold)
+                    })?)),
                     false => OnceLock::new(),
                 };
                 // A regular expression folds by itself: its text must reach it as it is.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use kestrel_ir::pack::{EventFieldsInfo, MAX_PACK_SIZE, Pack, ThreatInfo};
+use kestrel_ir::pack::{EventFieldsInfo, MAX_PACK_SIZE, Pack, PackError, ThreatInfo};
 use kestrel_schema::{EventFields, FieldType, Schema, TimestampFormat};
 use serde_json::{Map, Value as Json};
 
@@ -35,7 +35,7 @@ impl NamedPack {
         File::open(path)
             .and_then(|file| file.take(MAX_PACK_SIZE + 1).read_to_end(&mut bytes))
             .map_err(|cause| SessionError::Io { name: name.clone(), cause })?;
-        NamedPack::read(&name, &bytes)
+        Ok(NamedPack { pack: refused(&name, Pack::from_bytes(bytes))?, name })
     }
 
     /// Reads and checks the bytes of a pack.
@@ -43,10 +43,7 @@ impl NamedPack {
     /// # Errors
     /// When the pack is refused.
     pub fn read(name: &str, bytes: &[u8]) -> Result<NamedPack, SessionError> {
-        match Pack::read(bytes) {
-            Ok(pack) => Ok(NamedPack { name: name.to_owned(), pack }),
-            Err(cause) => Err(SessionError::Pack { name: name.to_owned(), cause }),
-        }
+        Ok(NamedPack { pack: refused(name, Pack::read(bytes))?, name: name.to_owned() })
     }
 
     /// The pack's content hash as alerts show it.
@@ -67,6 +64,10 @@ pub fn without_copies(packs: Vec<NamedPack>) -> (Vec<NamedPack>, Vec<String>) {
         }
     }
     (kept, told)
+}
+
+fn refused(name: &str, read: Result<Pack, PackError>) -> Result<Pack, SessionError> {
+    read.map_err(|cause| SessionError::Pack { name: name.to_owned(), cause })
 }
 
 /// The event fields of all packs, which must be the same: events are read once for all of them.

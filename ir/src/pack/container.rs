@@ -155,7 +155,8 @@ pub(super) fn write(minor: u16, sections: &[(SectionId, u32, &[u8])]) -> Result<
     Ok(bytes)
 }
 
-/// The sections of a file and its content hash, once all of the container is checked.
+/// The sections of a file and the content hash that it names, once all else of the container is checked:
+/// [`check_hash`] is to follow.
 pub(super) fn read(bytes: &[u8]) -> Result<(Vec<SectionInfo>, [u8; 32]), PackError> {
     let length = bytes.len() as u64;
     if bytes.get(..MAGIC.len()).is_some_and(|magic| magic != MAGIC) || !MAGIC.starts_with(&bytes[..bytes.len().min(8)])
@@ -199,11 +200,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<SectionInfo>, [u8; 32]), PackErr
     if length > end {
         return Err(PackProblem::Stray { offset: end }.into());
     }
-    let hash = content_hash(bytes, &table);
-    if hash != header[16..] {
-        return Err(PackProblem::Hash.into());
-    }
+    let hash: [u8; 32] = array(bytes, 16).ok_or_else(|| truncated(HEADER_SIZE as u64))?;
     Ok((table, hash))
+}
+
+/// Whether the content is that which its hash names.
+pub(super) fn check_hash(bytes: &[u8], table: &[SectionInfo], hash: [u8; 32]) -> Result<(), PackError> {
+    if content_hash(bytes, table) == hash { Ok(()) } else { Err(PackProblem::Hash.into()) }
 }
 
 /// The minor version that a file was written with.

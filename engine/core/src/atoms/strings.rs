@@ -90,12 +90,13 @@ impl StringTest {
         }
     }
 
-    /// Regular expressions, which fold by themselves.
-    pub(super) fn regexes(fold: bool, patterns: &[String]) -> Result<StringTest, String> {
-        let compile = |pattern: &String| {
-            kestrel_ir::regex::compile(pattern, fold).map_err(|error| format!("`{pattern}`: {error}"))
-        };
-        Ok(StringTest::Regexes(patterns.iter().map(compile).collect::<Result<_, _>>()?))
+    /// Regular expressions, which fold by themselves, as `compiled` has them.
+    pub(super) fn regexes<'r>(
+        patterns: &[String],
+        compiled: impl Fn(&str) -> Option<&'r Regex>,
+    ) -> Result<StringTest, String> {
+        let find = |pattern: &String| compiled(pattern).cloned().ok_or_else(|| format!("`{pattern}` was not compiled"));
+        Ok(StringTest::Regexes(patterns.iter().map(find).collect::<Result<_, _>>()?))
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
