@@ -16,6 +16,8 @@ use crate::packages::{cargo, ensure_build_tools, succeed, workspace};
 /// How many runs of each command are counted, after one that is not.
 const RUNS: usize = 7;
 
+const RUNTIMES: [&str; 4] = ["interp", "wasm", "lua", "native"];
+
 /// Runs all benchmarks of whole commands.
 pub fn run() -> Result<()> {
     ensure_build_tools()?;
@@ -45,18 +47,102 @@ pub fn run() -> Result<()> {
             &format!("`eqlc build`, {rules} rules"),
             Command::new(&eqlc).arg("build").arg(&rules_folder).arg("-o").arg(&pack),
         )?;
-        for runtime in ["interp", "wasm", "lua"] {
+        for runtime in RUNTIMES {
             let mut command = Command::new(&engine);
             command.arg("--pack").arg(&pack).arg("--runtime").arg(runtime).arg("--replay").arg(&events);
             let median = report(&format!("replay, {rules} rules, {runtime}"), &mut command)?;
             println!("| … events a second | {:.0} | |", count as f64 / median.as_secs_f64());
         }
     }
+    report_ready("1,000 rules", &engine, &folder.join("1000.kpkg"), &folder)?;
     let real = root.join("../shared/data/rules");
     if real.is_dir() {
         report("`eqlc check`, the real rules beside the project", Command::new(&eqlc).arg("check").arg(&real))?;
+        let (copies, pack) = (folder.join("real"), folder.join("real.kpkg"));
+        let count = write_real_rules(&real, &copies, 1000)?;
+        let mut build = Command::new(&eqlc);
+        build.arg("build").arg(&copies).arg("--keep-going").arg("-o").arg(&pack);
+        report(&format!("`eqlc build`, {count} real rules and copies of them"), &mut build)?;
+        report_ready(&format!("{count} real rules and copies"), &engine, &pack, &folder)?;
     }
     Ok(())
+}
+
+/// How long a pack takes to be ready, by the engine's own word: read, checked, and its code compiled or taken from the cache.
+fn report_ready(what: &str, engine: &Path, pack: &Path, folder: &Path) -> Result<()> {
+    let (nothing, cache) = (folder.join("nothing.ndjson"), folder.join("code-cache"));
+    std::fs::write(&nothing, "").with_context(|| format!("writing {}", nothing.display()))?;
+    if cache.exists() {
+        std::fs::remove_dir_all(&cache).with_context(|| format!("removing {}", cache.display()))?;
+    }
+    let cached = cache.display().to_string();
+    let cases = [("interp", "off"), ("wasm", "off"), ("wasm", cached.as_str()), ("lua", "off"), ("native", "off")];
+    for (runtime, cache) in cases {
+        let mut times = Vec::with_capacity(RUNS);
+        for run in 0..=RUNS {
+            let mut command = Command::new(engine);
+            command.arg("--pack").arg(pack).arg("--replay").arg(&nothing).args(["--stats", "json"]);
+            command.args(["--runtime", runtime, "--code-cache", cache]);
+            let output = command.output().with_context(|| format!("starting {command:?}"))?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            let stats = said.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let seconds = stats.and_then(|stats| stats["load_seconds"].as_f64());
+            let seconds = seconds.with_context(|| format!("{command:?} told no time: {said}"))?;
+            if run > 0 {
+                times.push(Duration::from_secs_f64(seconds));
+            }
+        }
+        times.sort();
+        let how = if cache == "off" { "" } else { " from the cache" };
+        let (first, median, last) = (times[0], times[RUNS / 2], times[RUNS - 1]);
+        println!("| ready, {what}, {runtime}{how} | {median:.1?} | {first:.1?} to {last:.1?} |");
+    }
+    Ok(())
+}
+
+/// The real rules and as many copies as make `count` files; copies have ids, paths and programs of their own.
+fn write_real_rules(real: &Path, folder: &Path, count: usize) -> Result<usize> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let mut waiting = vec![real.to_path_buf()];
+    let mut sources = Vec::new();
+    while let Some(place) = waiting.pop() {
+        for entry in std::fs::read_dir(&place).with_context(|| format!("reading {}", place.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+                // The others are in other query languages.
+                if !text.contains("language = \"") || text.contains("language = \"eql\"") {
+                    sources.push(text);
+                }
+            }
+        }
+    }
+    sources.sort();
+    if sources.is_empty() {
+        bail!("{} holds no rules", real.display());
+    }
+    for number in 0..count {
+        let (source, copy) = (&sources[number % sources.len()], number / sources.len());
+        let text = match copy {
+            0 => source.clone(),
+            _ => {
+                let own = source.replace(".exe\"", &format!("{copy}.exe\"")).replace("\"/", &format!("\"/{copy}/"));
+                let id = |line: &str| match line.split_once("id = \"") {
+                    Some(("" | "rule_", rest)) => format!("{}{copy}-{rest}", &line[..line.len() - rest.len()]),
+                    _ => line.to_owned(),
+                };
+                own.lines().map(id).collect::<Vec<_>>().join("\n")
+            }
+        };
+        let path = folder.join(format!("{number}.toml"));
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(count)
 }
 
 /// Runs a command several times and prints the median; what it prints is thrown away.
