@@ -19,8 +19,8 @@ use kestrel_schema::host_api::{HostError, HostFunction, Phase};
 use xxhash_rust::xxh64::xxh64;
 
 use super::limits::{
-    Limits, MAX_CAPTURES, MAX_LINES, MAX_MESSAGE, MAX_MESSAGES, MAX_NAME, MAX_PATTERN, MAX_PATTERN_MEMORY,
-    MAX_PATTERNS, MAX_VALUE,
+    Limits, MAX_CAPTURES, MAX_COMPILED, MAX_LINES, MAX_MESSAGE, MAX_MESSAGES, MAX_NAME, MAX_PATTERN,
+    MAX_PATTERN_MEMORY, MAX_PATTERNS, MAX_VALUE,
 };
 
 /// An argument as the glue read it.
@@ -80,6 +80,14 @@ impl Surroundings {
     }
 }
 
+/// A pattern and what became of it.
+#[derive(Debug)]
+struct CompiledPattern {
+    pattern: String,
+    ignore_case: bool,
+    regex: Result<Regex, HostError>,
+}
+
 /// What the functions of one program work on.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -90,7 +98,11 @@ pub(super) struct Call {
     work: u64,
     exhausted: bool,
     frame: Vec<u8>,
-    patterns: Vec<Regex>,
+    /// The patterns of this start, as places in `compiled`.
+    patterns: Vec<usize>,
+    /// Every pattern that the program ever asked for, compiled once however often it starts. Compiling is work that no
+    /// budget of one call could count.
+    compiled: Vec<CompiledPattern>,
     pattern_memory: usize,
     findings: Findings,
     lines: Vec<String>,
@@ -108,6 +120,7 @@ impl Call {
             exhausted: false,
             frame: Vec::new(),
             patterns: Vec::new(),
+            compiled: Vec::new(),
             pattern_memory: 0,
             findings: Findings::default(),
             lines: Vec::new(),
@@ -119,7 +132,6 @@ impl Call {
     pub(super) fn begin_start(&mut self) {
         self.phase = Phase::Init;
         self.patterns.clear();
-        self.pattern_memory = 0;
         self.renew();
     }
 
@@ -210,7 +222,12 @@ impl Call {
             }
             F::EventTime => Ok(Answer::Integer(self.frame().map_or(0, Frame::timestamp))),
             F::ReCompile => self.compile(arguments),
-            F::ReMatch => self.matches(arguments),
+            F::ReMatch => {
+                // At worst every part of the pattern is looked at for every character.
+                let size = self.pattern(arguments.count(0)).map_or(0, Regex::size);
+                self.charge(arguments.bytes(1).len().saturating_mul(size / 1024))?;
+                self.matches(arguments)
+            }
             F::CapturePutText | F::CapturePutInteger | F::CapturePutFloat | F::CapturePutBoolean => {
                 self.put(function, arguments)
             }
@@ -275,21 +292,44 @@ impl Call {
     }
 
     fn compile(&mut self, arguments: Arguments<'_>) -> Result<Answer<'static>, HostError> {
-        let pattern = arguments.text(0)?;
+        let (pattern, ignore_case) = (arguments.text(0)?, arguments.flag(1));
         if pattern.len() > MAX_PATTERN || self.patterns.len() >= MAX_PATTERNS {
             return Err(HostError::TooLarge);
         }
-        let pattern = regex::compile(pattern, arguments.flag(1)).map_err(|_| HostError::Invalid)?;
-        self.pattern_memory = self.pattern_memory.saturating_add(pattern.size());
-        if self.pattern_memory > MAX_PATTERN_MEMORY {
-            return Err(HostError::TooLarge);
+        let known = |known: &CompiledPattern| known.ignore_case == ignore_case && known.pattern == pattern;
+        let place = match self.compiled.iter().position(known) {
+            Some(place) => place,
+            None if self.compiled.len() >= MAX_COMPILED => return Err(HostError::TooLarge),
+            None => {
+                let regex = regex::compile(pattern, ignore_case).map_err(|_| HostError::Invalid).and_then(|regex| {
+                    let memory = self.pattern_memory.saturating_add(regex.size());
+                    if memory > MAX_PATTERN_MEMORY {
+                        return Err(HostError::TooLarge);
+                    }
+                    self.pattern_memory = memory;
+                    Ok(regex)
+                });
+                self.compiled.push(CompiledPattern { pattern: pattern.to_owned(), ignore_case, regex });
+                self.compiled.len() - 1
+            }
+        };
+        match self.compiled.get(place).map(|known| &known.regex) {
+            Some(Err(error)) => Err(*error),
+            _ => {
+                self.patterns.push(place);
+                Ok(Answer::Count(self.patterns.len() as u32 - 1))
+            }
         }
-        self.patterns.push(pattern);
-        Ok(Answer::Count(self.patterns.len() as u32 - 1))
+    }
+
+    /// A pattern of this start.
+    fn pattern(&self, number: u32) -> Option<&Regex> {
+        let place = self.patterns.get(number as usize)?;
+        self.compiled.get(*place)?.regex.as_ref().ok()
     }
 
     fn matches(&self, arguments: Arguments<'_>) -> Result<Answer<'static>, HostError> {
-        let pattern = self.patterns.get(arguments.count(0) as usize).ok_or(HostError::Unknown)?;
+        let pattern = self.pattern(arguments.count(0)).ok_or(HostError::Unknown)?;
         Ok(Answer::Flag(pattern.is_match(arguments.text(1)?)))
     }
 

@@ -19,6 +19,8 @@ pub const MAX_MESSAGE: usize = 1024;
 pub const MAX_LINES: u64 = 64;
 /// The most compiled patterns of one predicate.
 pub const MAX_PATTERNS: usize = 64;
+/// The most different patterns that one predicate has compiled in a run, failed ones too.
+pub const MAX_COMPILED: usize = 256;
 /// The longest pattern, in bytes.
 pub const MAX_PATTERN: usize = 4096;
 /// The most memory of one predicate's compiled patterns, in bytes.

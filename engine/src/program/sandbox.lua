@@ -10,6 +10,7 @@ local error, getmetatable, ipairs, next, pcall, rawequal, rawget, rawset =
 local select, setmetatable, tonumber, tostring, type, unpack =
   select, setmetatable, tonumber, tostring, type, unpack
 local string, table, math, bit = string, table, math, bit
+local find, gsub = string.find, string.gsub
 
 -- Work on long texts is not one instruction's worth.
 local function charged(text)
@@ -38,7 +39,9 @@ local strings = {
   len = string.len,
   format = function(form, ...)
     form = is_text(form, "string.format")
-    if form:find("%p", 1, true) then error("`string.format` has no `%p`", 2) end
+    charge(#form)
+    -- An address is another on every run. Flags, width and precision may stand before the letter.
+    if find((gsub(form, "%%%%", "")), "%%[-+ #0-9.]*p") then error("`string.format` has no `%p`", 2) end
     for index = 1, select("#", ...) do
       local kind = type((select(index, ...)))
       if kind ~= "string" and kind ~= "number" then error("`string.format` takes strings and numbers, not a " .. kind, 2) end
@@ -73,7 +76,15 @@ methods.__index = strings
 methods.__metatable = false
 
 local tables = {
-  insert = function(list, ...) charge(#list) return table.insert(list, ...) end,
+  -- A place far outside of the list would be moved to one by one, in C, where nothing counts.
+  insert = function(list, ...)
+    local count, place = select("#", ...), ...
+    charge(#list)
+    if count == 2 and not (type(place) == "number" and place >= 1 and place <= #list + 1) then
+      error("`table.insert` takes a place in the list or right behind it", 2)
+    end
+    return table.insert(list, ...)
+  end,
   remove = function(list, ...) charge(#list) return table.remove(list, ...) end,
   maxn = table.maxn,
   sort = function(list, order) charge(#list * 32) return table.sort(list, order) end,

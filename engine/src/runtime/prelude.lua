@@ -35,6 +35,7 @@ local function unaligned(kind, offset)
   return ffi.cast(kind, bytes + offset)[0]
 end
 
+local host_i32, host_u32 = i32, u32
 if settings.checked then
   local setmetatable, type, error = setmetatable, type, error
   local function checked(array, count)
@@ -45,11 +46,14 @@ if settings.checked then
     return setmetatable({}, { __index = read, __newindex = function() error("frames cannot be written", 2) end })
   end
   local size = settings.memory_size
+  -- The source gets tables of its own: what it does to them changes nothing of what is read here.
+  host_i32, host_u32 = checked(i32, size / 4), checked(u32, size / 4)
   i32, u32 = checked(i32, size / 4), checked(u32, size / 4)
   i64, f64 = checked(i64, size / 8), checked(f64, size / 8)
   local read = unaligned
   unaligned = function(kind, offset)
-    if offset >= 0 and offset + 8 <= size then return read(kind, offset) end
+    -- A 64-bit integer of LuaJIT would wrap around in the sum.
+    if type(offset) == "number" and offset >= 0 and offset + 8 <= size then return read(kind, offset) end
     error("a read outside of the frames", 2)
   end
 end
@@ -150,12 +154,24 @@ local host = {
   any_integer64 = any_integer64, any_double = any_double,
   less = less, less_equal = less_equal, greater = greater, greater_equal = greater_equal,
   equal = equal, not_equal = not_equal,
-  u32 = u32, i32 = i32, integer_at = integer_at, integer64_at = integer64_at, double_at = double_at,
+  u32 = host_u32, i32 = host_i32, integer_at = integer_at, integer64_at = integer64_at, double_at = double_at,
 }
 
 -- No patterns: they are matched in C, where nothing can end a search that takes for ever.
-local find = string.find
-string.find = function(text, wanted, init) return find(text, wanted, init, true) end
+local find, error, type, select = string.find, error, type, select
+string.find = function(text, wanted, init)
+  if #text * #wanted > 4194304 then error("`string.find` takes shorter texts", 2) end
+  return find(text, wanted, init, true)
+end
+-- A place far outside of the list would be moved to one by one, in C, where nothing can end it.
+local insert = table.insert
+table.insert = function(list, ...)
+  local count, place = select("#", ...), ...
+  if count == 2 and not (type(place) == "number" and place >= 1 and place <= #list + 1) then
+    error("`table.insert` takes a place in the list or right behind it", 2)
+  end
+  return insert(list, ...)
+end
 string.match, string.gmatch, string.gsub, string.gfind, string.dump = nil, nil, nil, nil, nil
 
 local environment = {

@@ -168,6 +168,8 @@ impl WasmRuntime {
                 failures.push(Failure { rows: first..count, reason });
                 break;
             }
+            // What an earlier call left there says nothing of this one.
+            self.places.forget_progress(self.memory.data_mut(&mut self.store));
             let Err(error) = self.call(first) else { break };
             *budget -= 1;
             // The event at which it stopped, as the module says. Where that cannot be true, none of the rest is.

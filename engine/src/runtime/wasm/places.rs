@@ -74,4 +74,12 @@ impl Places {
         let bytes = memory.get(self.progress..self.progress.checked_add(4)?)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
     }
+
+    /// Writes a number that no event has where the module tells its progress.
+    pub(super) fn forget_progress(&self, memory: &mut [u8]) {
+        let end = self.progress.checked_add(4);
+        if let Some(place) = end.and_then(|end| memory.get_mut(self.progress..end)) {
+            place.copy_from_slice(&u32::MAX.to_le_bytes());
+        }
+    }
 }
