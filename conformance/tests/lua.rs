@@ -310,6 +310,9 @@ fn a_strict_source_reads_frames_alone() {
         "host.integer_at(-1e12, 0)",
         "host.integer64_at(e, 1e12 + 1)",
         "host.double_at(e, 1e15 + 4)",
+        "host.integer64_at(0, 9223372036854775807LL)",
+        "host.integer64_at(e, -8ULL)",
+        "host.double_at(e, 9223372036854775807LL)",
         "host.present(1e12, 0)",
         "host.any_integer(e, 1e12, host.less, 1)",
         "host.atom(1e12, 0)",
@@ -328,6 +331,55 @@ fn a_strict_source_reads_frames_alone() {
         for outcome in bench.run(&mut runtime) {
             assert_eq!(outcome, Ok(if expected { vec![0] } else { vec![] }), "{body}");
         }
+    }
+}
+
+#[test]
+fn what_a_source_does_to_its_tables_changes_nothing_of_what_is_read() {
+    let bench = Bench::new();
+    let word = bench.word();
+    let body = format!(
+        "for place = 1, 64 do pcall(table.insert, host.i32, place, 0) pcall(table.insert, host.u32, place, 0) end \
+         return host.integer_at(e, 4 * {word}) == pid and host.present(e, {word} - 2)"
+    );
+    let mut runtime = bench.load(&bench.source(&[&body]), LuaLimits::strict()).expect("a source");
+    for (pid, outcome) in bench.run(&mut runtime).into_iter().enumerate() {
+        // The source's own view of the frames is its own to break.
+        assert!(pid != 0 || outcome == Ok(vec![0]), "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_c_does_without_end_is_refused() {
+    let bench = Bench::new();
+    for (name, limits) in limits() {
+        for body in [
+            "table.insert({}, -2147483647, 1)",
+            "local long = ('a'):rep(1e6) return string.find(long, long .. 'b') ~= nil",
+        ] {
+            let limits = LuaLimits { deadline: Duration::from_secs(60), ..limits };
+            let mut runtime = bench.load(&bench.source(&[body]), limits).expect("a source");
+            for outcome in bench.run(&mut runtime) {
+                assert!(outcome.is_err(), "{name}, {body}: {outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_that_overruns_again_and_again_is_given_up() {
+    let bench = Bench::new();
+    for (name, limits) in limits() {
+        let loops = ["while true do end"; 4];
+        let mut runtime = bench.load(&bench.source(&loops), limits).expect("a source");
+        for _ in 0..3 {
+            for outcome in bench.run(&mut runtime) {
+                assert!(outcome.is_err(), "{name}: {outcome:?}");
+            }
+        }
+        // Each predicate has been stopped once, and none is run again.
+        let last = bench.run(&mut runtime).pop().expect("an event");
+        assert!(last.as_ref().is_err_and(|reason| reason.contains("not run any more")), "{name}: {last:?}");
     }
 }
 

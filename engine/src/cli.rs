@@ -50,7 +50,7 @@ struct RunArguments {
     /// Runs over standard input instead of live.
     #[arg(long, conflicts_with = "replay")]
     stdin: bool,
-    /// What evaluates predicates: `wasm`, `lua` or `interp`. The alerts are the same. [default: wasm]
+    /// What evaluates predicates: `wasm`, `lua`, `native` (trusted packs only) or `interp`. The alerts are the same. [default: wasm]
     #[arg(long, value_parser = options::runtime)]
     runtime: Option<RuntimeKind>,
     /// How far the packs' code is trusted: `trusted` or `strict`, which has smaller limits. [default: trusted]

@@ -65,6 +65,13 @@ pub struct ProgramError {
     reason: Refusal,
 }
 
+impl ProgramError {
+    /// The id of the rule whose predicate is refused.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}
+
 /// Why one program is refused when it is loaded.
 #[derive(Debug, Error)]
 enum Refusal {

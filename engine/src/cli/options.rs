@@ -133,7 +133,7 @@ impl FromStr for Threads {
 pub(super) fn runtime(word: &str) -> Result<RuntimeKind, String> {
     word.parse().map_err(|error| match error {
         RuntimeError::NotBuilt { runtime } => {
-            format!("the runtime `{runtime}` is not in this build, use `wasm`, `lua` or `interp`")
+            format!("the runtime `{runtime}` is not in this build, use `wasm`, `lua`, `native` or `interp`")
         }
         other => other.to_string(),
     })

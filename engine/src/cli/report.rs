@@ -10,7 +10,16 @@ const TOLD: u64 = 10;
 /// Says a line on standard error.
 pub(super) fn say(line: &str) {
     // Standard error is the last place to complain; when it is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "kestrel-engine: {line}");
+    // What packs and events bring must not speak to the terminal.
+    let plain: String = line
+        .chars()
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let itself = escaped.is_none().then_some(character);
+            escaped.into_iter().flatten().chain(itself)
+        })
+        .collect();
+    let _ = writeln!(io::stderr(), "kestrel-engine: {plain}");
 }
 
 /// Prints a line of standard error as it is, for programs to read.

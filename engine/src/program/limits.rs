@@ -21,6 +21,10 @@ pub const MAX_LINES: u64 = 64;
 pub const MAX_PATTERNS: usize = 64;
 /// The most different patterns that one predicate has compiled in a run, failed ones too.
 pub const MAX_COMPILED: usize = 256;
+/// The longest function of a Wasm module, in bytes.
+pub const MAX_FUNCTION: usize = 128 << 10;
+/// The most blocks within each other in a function of a Wasm module.
+pub const MAX_NESTING: usize = 512;
 /// The longest pattern, in bytes.
 pub const MAX_PATTERN: usize = 4096;
 /// The most memory of one predicate's compiled patterns, in bytes.

@@ -11,13 +11,14 @@ use kestrel_schema::host_api::{
     Capability, HostError, HostFunction, MODULE, ParameterType, ResultType, Signature, VERSION, WasmExport, WasmImport,
     WasmType, check_module,
 };
+use wasmtime::wasmparser::{Operator, Parser, Payload};
 use wasmtime::{
     Caller, Config, Engine, Extern, ExternType, FuncType, Instance, InstancePre, Linker, Store, StoreLimits,
     StoreLimitsBuilder, Trap, Val, ValType, WasmBacktraceDetails,
 };
 
 use super::api::{Answer, Argument, Call, Exhausted};
-use super::limits::{Limits, STACK};
+use super::limits::{Limits, MAX_FUNCTION, MAX_NESTING, STACK};
 use super::{Failure, Guest, Refusal};
 
 const LANGUAGE: &str = "Wasm module";
@@ -41,6 +42,38 @@ impl std::fmt::Debug for Module {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Module").finish_non_exhaustive()
     }
+}
+
+/// Refuses functions whose compilation would take more than its share: it grows with the square of their nesting, and no
+/// fuel counts it.
+fn check_shape(bytes: &[u8]) -> Result<(), Refusal> {
+    for payload in Parser::new(0).parse_all(bytes) {
+        let Payload::CodeSectionEntry(body) = payload.map_err(|error| misshapen(&error))? else { continue };
+        let length = body.as_bytes().len();
+        if length > MAX_FUNCTION {
+            return Err(misshapen(&format!("a function has {length} bytes, at most {MAX_FUNCTION} are allowed")));
+        }
+        let mut depth = 0_usize;
+        for operator in body.get_operators_reader().map_err(|error| misshapen(&error))? {
+            match operator.map_err(|error| misshapen(&error))? {
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. }
+                | Operator::Try { .. } => depth += 1,
+                Operator::End => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > MAX_NESTING {
+                return Err(misshapen(&format!("a function nests more than {MAX_NESTING} blocks")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn misshapen(reason: &dyn std::fmt::Display) -> Refusal {
+    Refusal::Code { language: LANGUAGE, reason: reason.to_string() }
 }
 
 /// What the host's functions reach through the store.
@@ -67,6 +100,7 @@ impl WasmPrograms {
 
     /// Checks a module against the host API and its rule's capabilities, compiles it, and links what it may have.
     pub(super) fn module(&self, bytes: &[u8], capabilities: &[Capability]) -> Result<Module, Refusal> {
+        check_shape(bytes)?;
         // Only binary modules: `Module::new` would take text too.
         let module = wasmtime::Module::from_binary(&self.engine, bytes).map_err(refused)?;
         let imports: Vec<WasmImport> = module

@@ -38,6 +38,8 @@ pub use stop::interruptible;
 use work::{Pair, Work};
 
 const RUNTIME: &str = "lua";
+/// After so many overruns in all a source is not run any more: each took all the time that there is.
+const MAX_OVERRUNS: usize = 8;
 
 /// A Lua state with a pack's predicates, for one thread.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub struct LuaRuntime {
     stopper: Stopper,
     work: Work,
     predicates: usize,
+    overruns: usize,
     /// Why a predicate is not run again.
     quarantine: Vec<Option<String>>,
     source: String,
@@ -81,6 +84,7 @@ impl LuaRuntime {
             stopper,
             work: Work::new(predicates),
             predicates,
+            overruns: 0,
             quarantine: vec![None; predicates],
             source: source.to_owned(),
             slots,
@@ -211,6 +215,10 @@ impl LuaRuntime {
     }
 
     fn set_quarantine(&mut self, predicate: u32, reason: &str) {
+        self.overruns += 1;
+        if self.overruns >= MAX_OVERRUNS {
+            self.state = Err(format!("it overran its limits too often and is not run any more: {reason}"));
+        }
         if let Some(entry) = self.quarantine.get_mut(predicate as usize) {
             *entry = Some(reason.to_owned());
         }

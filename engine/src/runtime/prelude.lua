@@ -192,11 +192,11 @@ local results = ffi.cast("uint8_t *", settings.results)
 local TEMPLATE = [[
   local predicate, events, results = ...
   local function one(position)
-    if predicate(events[position]) then results[position] = 1 end
+    if predicate(events[position]) == true then results[position] = 1 end
   end
   local function many(first, last)
     for position = first, last do
-      if predicate(events[position]) then results[position] = 1 end
+      if predicate(events[position]) == true then results[position] = 1 end
     end
   end
   return one, many

@@ -26,7 +26,7 @@ use kestrel_core::batch::Batch;
 use kestrel_core::runtime::{Runtime, RuntimeError, check_candidates};
 use kestrel_ir::frame::Frame;
 use kestrel_ir::model::PredicateId;
-use wasmtime::{Memory, Store, TypedFunc};
+use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::fits;
 use super::watchdog::{TICK, Watch};
@@ -39,6 +39,9 @@ pub use module::WasmModule;
 const RUNTIME: &str = "wasm";
 /// After so many failures in one batch the rest of it is left to the interpreter: each may have taken all its time.
 const MAX_FAILURES: usize = 4;
+
+/// After so many overruns in all a module is not called any more: each took all the time or fuel that there is.
+const MAX_OVERRUNS: usize = 8;
 
 /// What a module may use.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +87,7 @@ pub struct WasmRuntime {
     evaluate: TypedFunc<(u32, u32), ()>,
     places: Places,
     limits: WasmLimits,
+    overruns: usize,
     /// With a time limit only, and then its ticks.
     watch: Option<Watch>,
     ticks: u64,
@@ -122,7 +126,7 @@ impl WasmRuntime {
         let places = Places::read(&instance, &mut store)?;
         store.data_mut().begin(memory, places);
         let (watch, ticks) = (module.watch(), limits.ticks().unwrap_or(0));
-        Ok(WasmRuntime { store, memory, evaluate, places, limits, watch, ticks, _module: module.clone() })
+        Ok(WasmRuntime { overruns: 0, store, memory, evaluate, places, limits, watch, ticks, _module: module.clone() })
     }
 
     /// How many predicates the module says it has.
@@ -163,8 +167,11 @@ impl WasmRuntime {
         }
         let mut first = 0;
         while first < count {
-            if *budget == 0 {
-                let reason = "it failed too often in one batch".to_owned();
+            if *budget == 0 || self.overruns >= MAX_OVERRUNS {
+                let reason = match self.overruns >= MAX_OVERRUNS {
+                    true => "it overran its limits too often and is not called any more".to_owned(),
+                    false => "it failed too often in one batch".to_owned(),
+                };
                 failures.push(Failure { rows: first..count, reason });
                 break;
             }
@@ -172,6 +179,8 @@ impl WasmRuntime {
             self.places.forget_progress(self.memory.data_mut(&mut self.store));
             let Err(error) = self.call(first) else { break };
             *budget -= 1;
+            let overran = matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt | Trap::OutOfFuel));
+            self.overruns += usize::from(overran);
             // The event at which it stopped, as the module says. Where that cannot be true, none of the rest is.
             let progress = self.places.progress(self.memory.data(&self.store));
             let rows = match progress.filter(|row| (first..count).contains(row)) {

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use eqlc::compile::{Compilation, CompileOptions, PackOptions, PackTargets, build_pack, compile_rules};
+use eqlc::compile::{Compilation, CompileOptions, PackOptions, PackTargets, build_pack, compile_rules, program_files};
 use eqlc::diagnostics::Severity;
 use eqlc::rules::{RuleSet, files};
+use kestrel_engine::program::{PreparedPrograms, ProgramError, ProgramOptions, ProgramParts};
 use kestrel_ir::pack::PackFile;
 
 use crate::pack_file::{hash_text, read_private_key, write_whole};
@@ -94,6 +95,8 @@ struct Checked {
     /// The path of each rule that was left out, with its first error.
     failed: Vec<(String, String)>,
     warnings: usize,
+    /// Whether a hand-written predicate does not start, so that no engine would take a pack with it.
+    refused: bool,
 }
 
 fn compile(
@@ -117,7 +120,20 @@ fn compile(
             failed.push((source.name().to_owned(), format!("{}: {}", first.code, first.message)));
         }
     }
-    Ok(Checked { set, compilation, options, failed, warnings })
+    if let Err(error) = start_predicates(&compilation, &options) {
+        tell!("error: {error}: an engine would refuse the pack");
+        failed.push((error.rule().to_owned(), error.to_string()));
+        return Ok(Checked { set, compilation, options, failed, warnings, refused: true });
+    }
+    Ok(Checked { set, compilation, options, failed, warnings, refused: false })
+}
+
+/// Starts the hand-written predicates as an engine does when it loads the pack.
+fn start_predicates(compilation: &Compilation, options: &CompileOptions) -> Result<(), ProgramError> {
+    let ir = compilation.verified.ir();
+    let code = program_files(compilation.built.iter().map(|rule| &rule.source), ir);
+    let parts = ProgramParts { ir, code: &code, category: &options.schema.event().category };
+    PreparedPrograms::new(&parts, ProgramOptions::default())?.instantiate().map(drop)
 }
 
 /// A file's place on the disk, by whatever path it was found: the same for all paths to the same folder.
@@ -138,10 +154,14 @@ pub fn build(arguments: &BuildArguments, format: MessageFormat) -> anyhow::Resul
     if failed > 0 {
         tell!("{} that failed:", plural(failed, "rule"));
         checked.failed.iter().for_each(|(path, reason)| tell!("  {path}: {reason}"));
-        if !arguments.keep_going {
+        if !arguments.keep_going && !checked.refused {
             tell!("no pack was written; `--keep-going` leaves these rules out and builds the rest");
             return Ok(Outcome::Found);
         }
+    }
+    if checked.refused {
+        tell!("no pack was written: an engine refuses a pack whole when one predicate does not start");
+        return Ok(Outcome::Found);
     }
     if built == 0 {
         let disabled = switched_off(checked.compilation.disabled.len());

@@ -73,7 +73,7 @@ pub fn load_sources(sources: impl IntoIterator<Item = (String, String)>) -> Rule
 pub fn read_predicate(rule: &mut RuleSource) -> Result<(), Box<Diagnostic>> {
     let folder = Path::new(&rule.path).parent().unwrap_or(Path::new(""));
     let Some(predicate) = &mut rule.predicate else { return Ok(()) };
-    match read_code(&folder.join(&predicate.source)) {
+    match read_code(folder, &predicate.source) {
         Ok(code) => {
             predicate.code = Some(code.into());
             Ok(())
@@ -85,7 +85,16 @@ pub fn read_predicate(rule: &mut RuleSource) -> Result<(), Box<Diagnostic>> {
     }
 }
 
-fn read_code(path: &Path) -> io::Result<Vec<u8>> {
+fn read_code(folder: &Path, source: &str) -> io::Result<Vec<u8>> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // Where links lead: what goes into a pack lies with its rule, whoever wrote the rule.
+    let path = folder.join(source).canonicalize()?;
+    if !path.starts_with(folder.canonicalize()?) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a link leads out of the rule's folder"));
+    }
+    if !fs::metadata(&path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let mut code = Vec::new();
     fs::File::open(path)?.take(MAX_PROGRAM as u64 + 1).read_to_end(&mut code)?;
     if code.len() > MAX_PROGRAM {
