@@ -235,7 +235,8 @@ pub fn check(arguments: &CheckArguments, format: MessageFormat) -> anyhow::Resul
     let failed = checked.failed.len();
     say!(
         "checked {}, skipped {} (not EQL), failed {failed}, {}{}",
-        plural(checked.compilation.built.len() + failed, "rule"),
+        // A rule whose predicate does not start was built, and failed.
+        plural(checked.compilation.built.len() + failed - usize::from(checked.refused), "rule"),
         checked.set.skipped.len(),
         switched_off(checked.compilation.disabled.len()),
         plural(checked.warnings, "warning"),
