@@ -7,6 +7,7 @@ mod architecture;
 mod bench;
 mod bpf;
 mod demo;
+mod generated;
 mod host_api;
 mod packages;
 mod predicates;
