@@ -13,7 +13,10 @@ use kestrel_engine::runtime::wasm::{WasmLimits, WasmRuntime};
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::frame::FrameBuilder;
 use kestrel_ir::layout::Layout;
-use kestrel_ir::model::{Atom, AtomId, Ir, Node, NodeId, Order, Predicate, PredicateId, StringMatch};
+use kestrel_ir::model::{
+    Atom, AtomId, Comparison, Constant, Function, Ir, Node, NodeId, Order, Predicate, PredicateId, StringMatch, Value,
+    ValueId,
+};
 use kestrel_schema::FieldType;
 
 thread_local! {
@@ -51,7 +54,35 @@ fn an_event_allocates_nothing() {
         fold,
         strings: strings.iter().map(|&string| string.to_owned()).collect(),
     };
+    // concat(process.name, ":", destination.port) like~ "*SH:1*", substring(process.name, 1) == "ASH", a text folded.
+    let values = vec![
+        Value::Field(name),
+        Value::Constant(Constant::String(":".to_owned())),
+        Value::Field(port),
+        Value::Call { function: Function::Concat, fold: false, arguments: vec![ValueId(0), ValueId(1), ValueId(2)] },
+        Value::Matches {
+            matching: StringMatch::Wildcard,
+            fold: true,
+            input: ValueId(3),
+            strings: vec!["*sh:1*".to_owned()],
+        },
+        Value::Constant(Constant::Integer(1)),
+        Value::Call { function: Function::Substring, fold: false, arguments: vec![ValueId(0), ValueId(5)] },
+        Value::Constant(Constant::String("ASH".to_owned())),
+        Value::Compare { comparison: Comparison::Equal, left: ValueId(6), right: ValueId(7) },
+        Value::Call { function: Function::StringContains, fold: true, arguments: vec![ValueId(0), ValueId(7)] },
+        Value::Matches {
+            matching: StringMatch::Regex,
+            fold: true,
+            input: ValueId(3),
+            strings: vec!["b.*:1?".to_owned()],
+        },
+    ];
     let atoms = vec![
+        Atom::Compute { value: ValueId(4) },
+        Atom::Compute { value: ValueId(8) },
+        Atom::Compute { value: ValueId(9) },
+        Atom::Compute { value: ValueId(10) },
         list(StringMatch::Exact, true, &["bash", "zsh"]),
         list(StringMatch::Wildcard, true, &["*ash*", "z*"]),
         list(StringMatch::Wildcard, false, &["B?SH", "a*b*c"]),
@@ -59,7 +90,7 @@ fn an_event_allocates_nothing() {
         Atom::IntegerOrder { field: port, order: Order::Less, value: 1024 },
         Atom::Integers { field: port, values: (0..100).collect() },
     ];
-    let mut ir = Ir { layout, atoms, ..Ir::default() };
+    let mut ir = Ir { layout, atoms, values, ..Ir::default() };
     for atom in 0..ir.atoms.len() as u32 {
         ir.nodes.push(Node::Atom(AtomId(atom)));
         ir.predicates.push(Predicate { category: None, root: NodeId(atom) });

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use bumpalo::Bump;
+use bumpalo::collections::String as ScratchString;
+
 /// The folded form of one character.
 pub fn fold_char(character: char) -> char {
     if character.is_ascii() {
@@ -12,16 +15,27 @@ pub fn fold_char(character: char) -> char {
 
 /// The folded form of a text, borrowed when it is folded already.
 pub fn fold(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
-        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Cow::Owned(text.to_ascii_lowercase());
-        }
+    if is_folded(text) {
         return Cow::Borrowed(text);
     }
-    if text.chars().all(|character| fold_char(character) == character) {
-        return Cow::Borrowed(text);
+    let mut folded = String::with_capacity(text.len());
+    fold_into(text, &mut folded);
+    Cow::Owned(folded)
+}
+
+/// The folded form of a text: the text itself when it is folded already, else made in `arena`.
+pub fn fold_in<'t>(text: &'t str, arena: &'t Bump) -> &'t str {
+    if is_folded(text) {
+        return text;
     }
-    Cow::Owned(text.chars().map(fold_char).collect())
+    ScratchString::from_iter_in(text.chars().map(fold_char), arena).into_bump_str()
+}
+
+fn is_folded(text: &str) -> bool {
+    match text.is_ascii() {
+        true => !text.bytes().any(|byte| byte.is_ascii_uppercase()),
+        false => text.chars().all(|character| fold_char(character) == character),
+    }
 }
 
 /// Appends the folded form of `text` to `out`, for callers that keep their memory.

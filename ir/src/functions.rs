@@ -1,25 +1,26 @@
 //! The functions of the language over single values, and their arithmetic. Total: nothing traps, an impossible result is
 //! null. What each computes is said in the language guide, section "Functions".
 
-use std::borrow::Cow;
+use bumpalo::Bump;
+use bumpalo::collections::{String as ScratchString, Vec as ScratchVec};
 
 use crate::cidr::Cidr;
 use crate::event::ip_octets;
-use crate::fold::{fold, fold_char};
-use crate::model::{Arithmetic, Function};
+use crate::fold::{fold_char, fold_in};
+use crate::model::{Arithmetic, Constant, Function};
 use crate::pattern::wildcard_matches;
 use crate::value::Scalar;
 
 /// The longest text that a function makes, in bytes; a longer one is null. Keeps `concat` of long fields bounded.
 pub const MAX_TEXT: usize = 1 << 20;
 
-/// Calls a function. A null argument gives null unless the function says otherwise.
-pub fn call<'v>(function: Function, folded: bool, arguments: &[Scalar<'v>]) -> Scalar<'v> {
+/// Calls a function; texts that it makes lie in `arena`. A null argument gives null unless the function says otherwise.
+pub fn call<'v>(function: Function, folded: bool, arguments: &[Scalar<'v>], arena: &'v Bump) -> Scalar<'v> {
     match function {
         Function::CidrMatch => cidr_match(arguments),
-        Function::Substring => substring(arguments),
-        Function::IndexOf => index_of(arguments, folded),
-        Function::Between => between(arguments, folded),
+        Function::Substring => substring(arguments, arena),
+        Function::IndexOf => index_of(arguments, folded, arena),
+        Function::Between => between(arguments, folded, arena),
         Function::Number => number(arguments),
         _ if arguments.iter().any(Scalar::is_null) => Scalar::Null,
         Function::Add => binary(Arithmetic::Add, arguments),
@@ -27,16 +28,20 @@ pub fn call<'v>(function: Function, folded: bool, arguments: &[Scalar<'v>]) -> S
         Function::Multiply => binary(Arithmetic::Multiply, arguments),
         Function::Divide => binary(Arithmetic::Divide, arguments),
         Function::Modulo => binary(Arithmetic::Modulo, arguments),
-        Function::Concat => concat(arguments),
-        Function::String => arguments.first().map_or(Scalar::Null, own_text),
+        Function::Concat => concat(arguments, arena),
+        Function::String => arguments.first().and_then(|value| value.to_text(arena)).map_or(Scalar::Null, Scalar::Text),
         Function::Length => match arguments {
             [value] => value.as_text().map_or(Scalar::Null, |text| Scalar::Integer(text.encode_utf16().count() as i64)),
             _ => Scalar::Null,
         },
-        Function::StartsWith => texts(arguments, folded, |text, part| text.starts_with(part)),
-        Function::EndsWith => texts(arguments, folded, |text, part| text.ends_with(part)),
-        Function::StringContains => texts(arguments, folded, |text, part| !part.is_empty() && text.contains(part)),
-        Function::Wildcard => any_pattern(arguments, |text, pattern| wildcard_matches(&fold(pattern), &fold(text))),
+        Function::StartsWith => texts(arguments, folded, arena, |text, part| text.starts_with(part)),
+        Function::EndsWith => texts(arguments, folded, arena, |text, part| text.ends_with(part)),
+        Function::StringContains => {
+            texts(arguments, folded, arena, |text, part| !part.is_empty() && text.contains(part))
+        }
+        Function::Wildcard => {
+            any_pattern(arguments, |text, pattern| wildcard_matches(fold_in(pattern, arena), fold_in(text, arena)))
+        }
         Function::Match => any_pattern(arguments, |text, pattern| {
             crate::regex::compile(pattern, true).is_ok_and(|regex| regex.is_match(text))
         }),
@@ -49,6 +54,12 @@ pub fn call<'v>(function: Function, folded: bool, arguments: &[Scalar<'v>]) -> S
         },
         Function::ArrayCount => Scalar::Null,
     }
+}
+
+/// What a function gives for constants.
+pub fn call_constants(function: Function, folded: bool, arguments: &[&Constant]) -> Constant {
+    let arguments: Vec<Scalar<'_>> = arguments.iter().map(|&constant| Scalar::from_constant(constant)).collect();
+    call(function, folded, &arguments, &Bump::new()).to_constant()
 }
 
 /// Integers: `/` truncates toward zero, `%` has the dividend's sign; overflow and division by zero are null. A decimal
@@ -100,34 +111,30 @@ fn binary(operation: Arithmetic, arguments: &[Scalar<'_>]) -> Scalar<'static> {
     }
 }
 
-fn own_text<'v>(value: &Scalar<'v>) -> Scalar<'v> {
-    match value {
-        Scalar::Text(text) => Scalar::Text(text.clone()),
-        other => other.to_text().map_or(Scalar::Null, |text| Scalar::Text(Cow::Owned(text.into_owned()))),
-    }
-}
-
-fn concat(arguments: &[Scalar<'_>]) -> Scalar<'static> {
-    let mut text = String::new();
+fn concat<'v>(arguments: &[Scalar<'v>], arena: &'v Bump) -> Scalar<'v> {
+    let mut text = ScratchString::new_in(arena);
     for argument in arguments {
-        text.push_str(&argument.to_text().unwrap_or_default());
+        text.push_str(argument.to_text(arena).unwrap_or_default());
         if text.len() > MAX_TEXT {
             return Scalar::Null;
         }
     }
-    Scalar::Text(Cow::Owned(text))
+    Scalar::Text(text.into_bump_str())
 }
 
 /// Whether the first text relates to any of the others.
-fn texts(arguments: &[Scalar<'_>], folded: bool, test: impl Fn(&str, &str) -> bool) -> Scalar<'static> {
+fn texts<'v>(
+    arguments: &[Scalar<'v>],
+    folded: bool,
+    arena: &'v Bump,
+    test: impl Fn(&str, &str) -> bool,
+) -> Scalar<'static> {
     let Some((Some(text), parts)) = arguments.split_first().map(|(first, rest)| (first.as_text(), rest)) else {
         return Scalar::Null;
     };
-    let text = if folded { fold(text) } else { Cow::Borrowed(text) };
-    let holds = parts
-        .iter()
-        .filter_map(Scalar::as_text)
-        .any(|part| if folded { test(&text, &fold(part)) } else { test(&text, part) });
+    let form = |text: &'v str| if folded { fold_in(text, arena) } else { text };
+    let text = form(text);
+    let holds = parts.iter().filter_map(Scalar::as_text).any(|part| test(text, form(part)));
     Scalar::Boolean(holds)
 }
 
@@ -153,33 +160,36 @@ fn cidr_match(arguments: &[Scalar<'_>]) -> Scalar<'static> {
 }
 
 /// `substring(s, start[, end])` in UTF-16 units: negatives count from the end, both ends are clamped.
-fn substring(arguments: &[Scalar<'_>]) -> Scalar<'static> {
+fn substring<'v>(arguments: &[Scalar<'v>], arena: &'v Bump) -> Scalar<'v> {
     let (text, start, end) = match arguments {
         [text, Scalar::Integer(start)] => (text, *start, i64::MAX),
         [text, Scalar::Integer(start), Scalar::Integer(end)] => (text, *start, *end),
         _ => return Scalar::Null,
     };
     let Some(text) = text.as_text() else { return Scalar::Null };
-    let units: Vec<u16> = text.encode_utf16().collect();
+    let units = ScratchVec::from_iter_in(text.encode_utf16(), arena);
     let length = units.len() as i64;
     let clamp = |position: i64| {
         let position = if position < 0 { position.saturating_add(length) } else { position };
         position.clamp(0, length) as usize
     };
     let (start, end) = (clamp(start), clamp(end));
-    Scalar::Text(Cow::Owned(String::from_utf16_lossy(units.get(start..end).unwrap_or(&[]))))
+    // Half of a pair becomes the replacement character.
+    let part = char::decode_utf16(units.get(start..end).unwrap_or(&[]).iter().copied())
+        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
+    Scalar::Text(ScratchString::from_iter_in(part, arena).into_bump_str())
 }
 
 /// `indexOf(src, sub[, start])`: the first position from `start` on, 0-based in UTF-16 units, or null.
-fn index_of(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
+fn index_of(arguments: &[Scalar<'_>], folded: bool, arena: &Bump) -> Scalar<'static> {
     let (text, part, start) = match arguments {
         [text, part] => (text, part, 0),
         [text, part, Scalar::Integer(start)] => (text, part, (*start).max(0)),
         _ => return Scalar::Null,
     };
     let (Some(text), Some(part)) = (text.as_text(), part.as_text()) else { return Scalar::Null };
-    let text = units(text, folded);
-    let part = units(part, folded);
+    let text = units(text, folded, arena);
+    let part = units(part, folded, arena);
     let start = usize::try_from(start).unwrap_or(usize::MAX);
     match find(&text, &part, start) {
         Some(position) => Scalar::Integer(position as i64),
@@ -189,12 +199,13 @@ fn index_of(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
 
 /// UTF-16 units, folded character by character; simple folding may change how many units a character takes, which then
 /// counts as the folded text has it.
-fn units(text: &str, folded: bool) -> Vec<u16> {
-    if folded {
-        text.chars().map(fold_char).collect::<String>().encode_utf16().collect()
-    } else {
-        text.encode_utf16().collect()
+fn units<'a>(text: &str, folded: bool, arena: &'a Bump) -> ScratchVec<'a, u16> {
+    let mut units = ScratchVec::with_capacity_in(text.len(), arena);
+    for character in text.chars() {
+        let character = if folded { fold_char(character) } else { character };
+        units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
     }
+    units
 }
 
 fn find(text: &[u16], part: &[u16], start: usize) -> Option<usize> {
@@ -207,7 +218,7 @@ fn find(text: &[u16], part: &[u16], start: usize) -> Option<usize> {
 
 /// `between(src, left, right[, greedy])`: the text between the first `left` and the next (greedy: the last) `right`
 /// behind it; `""` when there is none.
-fn between(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
+fn between<'v>(arguments: &[Scalar<'v>], folded: bool, arena: &'v Bump) -> Scalar<'v> {
     let (text, left, right, greedy) = match arguments {
         [text, left, right] => (text, left, right, false),
         [text, left, right, Scalar::Boolean(greedy)] => (text, left, right, *greedy),
@@ -217,9 +228,9 @@ fn between(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
         return Scalar::Null;
     };
     // Folding is one character to one, so positions are counted in characters of either form.
-    let original: Vec<char> = text.chars().collect();
+    let original = ScratchVec::from_iter_in(text.chars(), arena);
     let fold_chars =
-        |text: &str| -> Vec<char> { text.chars().map(|c| if folded { fold_char(c) } else { c }).collect() };
+        |text: &str| ScratchVec::from_iter_in(text.chars().map(|c| if folded { fold_char(c) } else { c }), arena);
     let (text, left, right) = (fold_chars(text), fold_chars(left), fold_chars(right));
     let search = |from: usize, part: &[char], last: bool| -> Option<usize> {
         let rest = text.get(from..)?;
@@ -233,9 +244,10 @@ fn between(arguments: &[Scalar<'_>], folded: bool) -> Scalar<'static> {
     };
     let found = search(0, &left, false).and_then(|position| {
         let start = position + left.len();
-        search(start, &right, greedy).map(|end| original[start..end].iter().collect::<String>())
+        search(start, &right, greedy).and_then(|end| original.get(start..end))
     });
-    Scalar::Text(Cow::Owned(found.unwrap_or_default()))
+    let found = found.unwrap_or_default().iter().copied();
+    Scalar::Text(ScratchString::from_iter_in(found, arena).into_bump_str())
 }
 
 /// `number(s[, base])`: an integer or a decimal; `0x` means base 16 when no base is given; null when it cannot be read.
@@ -275,7 +287,7 @@ mod tests {
     use super::*;
 
     fn text(text: &str) -> Scalar<'_> {
-        Scalar::Text(Cow::Borrowed(text))
+        Scalar::Text(text)
     }
 
     #[test]
@@ -316,8 +328,9 @@ mod tests {
             (F::Add, false, vec![Integer(i64::MAX), Integer(1)], Null),
             (F::Multiply, false, vec![Integer(2), Scalar::Float(1.5)], Scalar::Float(3.0)),
         ];
+        let arena = Bump::new();
         for (function, folded, arguments, expected) in cases {
-            assert_eq!(call(function, folded, &arguments), expected, "{function:?} of {arguments:?}");
+            assert_eq!(call(function, folded, &arguments, &arena), expected, "{function:?} of {arguments:?}");
         }
     }
 }

@@ -8,11 +8,14 @@
 //! - A computing atom tries every combination of the values of the fields that it reads (a missing one stands for null
 //!   once), up to [`MAX_COMBINATIONS`], and is true if one of them gives true; null is not true.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ScratchVec;
 use thiserror::Error;
 
-use crate::fold::fold;
+use crate::fold::fold_in;
 use crate::frame::{Frame, FrameValues, ObjectOffset, Slot};
 use crate::functions;
 use crate::layout::FieldId;
@@ -33,7 +36,8 @@ pub struct InterpreterError(String);
 #[derive(Debug)]
 pub struct Interpreter {
     ir: Ir,
-    regexes: HashMap<(String, bool), Regex>,
+    /// By their patterns: those that tell cases apart, and those that do not.
+    regexes: [HashMap<String, Regex>; 2],
 }
 
 /// What an event is evaluated beside.
@@ -43,6 +47,38 @@ pub struct Context<'c> {
     pub steps: &'c [Option<Frame<'c>>],
     /// The lineage atoms that hold for the event's process, as far as the past tells.
     pub lineage: &'c [AtomId],
+    /// Memory that evaluations share. Without it each takes its own.
+    pub scratch: Option<&'c Scratch>,
+}
+
+/// The memory of computing atoms: the texts that they make, the values that they try. A thread keeps one, so that no
+/// event allocates once the first have been seen.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    free: RefCell<Vec<Bump>>,
+}
+
+/// An arena that has grown beyond so many bytes is given back to the system after its evaluation.
+const MAX_KEPT_ARENA: usize = 256 << 10;
+
+impl Clone for Scratch {
+    /// New memory: a clone works beside its original.
+    fn clone(&self) -> Scratch {
+        Scratch::default()
+    }
+}
+
+impl Scratch {
+    fn take(&self) -> Bump {
+        self.free.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, mut arena: Bump) {
+        if arena.allocated_bytes() <= MAX_KEPT_ARENA {
+            arena.reset();
+            self.free.borrow_mut().push(arena);
+        }
+    }
 }
 
 /// What an evaluation may look at: an event, the object that is being searched, the past.
@@ -64,7 +100,7 @@ struct Binding<'f> {
 impl Interpreter {
     /// Prepares an IR: compiles its regular expressions.
     pub fn new(ir: &Ir) -> Result<Interpreter, InterpreterError> {
-        let mut regexes = HashMap::new();
+        let mut regexes = [HashMap::new(), HashMap::new()];
         let in_atoms = ir.atoms.iter().filter_map(|atom| match atom {
             Atom::Strings { matching: StringMatch::Regex, fold, strings, .. } => Some((*fold, strings)),
             _ => None,
@@ -77,7 +113,7 @@ impl Interpreter {
             for pattern in patterns {
                 let regex =
                     regex::compile(pattern, fold).map_err(|error| InterpreterError(format!("`{pattern}`: {error}")))?;
-                regexes.insert((pattern.clone(), fold), regex);
+                regexes[usize::from(fold)].insert(pattern.clone(), regex);
             }
         }
         Ok(Interpreter { ir: ir.clone(), regexes })
@@ -85,7 +121,7 @@ impl Interpreter {
 
     /// A regular expression of the IR, compiled.
     pub fn regex(&self, pattern: &str, fold: bool) -> Option<&Regex> {
-        self.regexes.get(&(pattern.to_owned(), fold))
+        self.regexes[usize::from(fold)].get(pattern)
     }
 
     /// The IR that is interpreted.
@@ -142,7 +178,7 @@ impl Interpreter {
             Atom::Present { field } => !self.values(*field, scope).is_empty(),
             Atom::Boolean { field, value } => self.any(*field, scope, |slot| slot == Slot::Boolean(*value)),
             Atom::Strings { field, matching, fold, strings } => self.any(*field, scope, |slot| match slot {
-                Slot::Text(text) => self.matches(text, *matching, *fold, strings),
+                Slot::Text(text) => self.matches(text, *matching, *fold, strings, scope),
                 _ => false,
             }),
             Atom::StringOrder { field, order, value } => self.any(*field, scope, |slot| match slot {
@@ -197,46 +233,48 @@ impl Interpreter {
         self.any(field, scope, |slot| test(&Scalar::from_slot(slot, field_type)))
     }
 
-    fn matches(&self, text: &str, matching: StringMatch, folded: bool, strings: &[String]) -> bool {
-        match matching {
-            StringMatch::Exact => value::is_one_of(text, strings, folded),
-            StringMatch::Wildcard if folded => {
-                let text = fold(text);
-                strings.iter().any(|pattern| wildcard_matches(pattern, &text))
-            }
-            StringMatch::Wildcard => strings.iter().any(|pattern| wildcard_matches(pattern, text)),
-            StringMatch::Regex => strings
-                .iter()
-                .any(|pattern| self.regexes.get(&(pattern.clone(), folded)).is_some_and(|regex| regex.is_match(text))),
+    fn matches(&self, text: &str, matching: StringMatch, folded: bool, strings: &[String], scope: Scope<'_>) -> bool {
+        if matching == StringMatch::Regex {
+            return strings.iter().any(|pattern| self.regex(pattern, folded).is_some_and(|regex| regex.is_match(text)));
         }
+        with_arena(scope, |arena| {
+            let text = if folded { fold_in(text, arena) } else { text };
+            strings.iter().any(|string| match matching {
+                StringMatch::Wildcard => wildcard_matches(string, text),
+                _ => string == text,
+            })
+        })
     }
 
     /// Whether some combination of the values of the fields below `root` makes it true.
     fn any_combination(&self, root: ValueId, scope: Scope<'_>) -> bool {
-        let mut bindings: Vec<Binding<'_>> = Vec::new();
-        self.bind(root, scope, &mut bindings);
-        for _ in 0..MAX_COMBINATIONS {
-            if self.evaluate(root, scope, &bindings) == Scalar::Boolean(true) {
-                return true;
-            }
-            // Counts up like an odometer, the first field fastest.
-            let advanced = bindings.iter_mut().any(|binding| {
-                binding.index += 1;
-                let in_range = binding.index < binding.values.len();
-                if !in_range {
-                    binding.index = 0;
+        with_arena(scope, |arena| {
+            let mut bindings = ScratchVec::new_in(arena);
+            self.bind(root, scope, &mut bindings);
+            for _ in 0..MAX_COMBINATIONS {
+                // Its own arena: what a combination made is gone before the next.
+                if with_arena(scope, |arena| self.evaluate(root, scope, &bindings, arena) == Scalar::Boolean(true)) {
+                    return true;
                 }
-                in_range
-            });
-            if !advanced {
-                return false;
+                // Counts up like an odometer, the first field fastest.
+                let advanced = bindings.iter_mut().any(|binding| {
+                    binding.index += 1;
+                    let in_range = binding.index < binding.values.len();
+                    if !in_range {
+                        binding.index = 0;
+                    }
+                    in_range
+                });
+                if !advanced {
+                    return false;
+                }
             }
-        }
-        false
+            false
+        })
     }
 
     /// Collects the fields that a value reads, each once. Conditions and whole arrays read theirs on their own.
-    fn bind<'f>(&self, id: ValueId, scope: Scope<'f>, bindings: &mut Vec<Binding<'f>>) {
+    fn bind<'f>(&self, id: ValueId, scope: Scope<'f>, bindings: &mut ScratchVec<'_, Binding<'f>>) {
         let (field, step) = match self.ir.value(id) {
             Some(Value::Field(field)) => (*field, None),
             Some(Value::StepField { step, field }) => (*field, Some(*step)),
@@ -260,12 +298,20 @@ impl Interpreter {
         }
     }
 
-    /// What a value expression gives for an event; a field stands for its first value.
-    pub fn value<'f>(&'f self, id: ValueId, frame: Frame<'f>) -> Scalar<'f> {
-        let scope = Scope { frame, object: None, context: Context::default() };
-        let mut bindings = Vec::new();
-        self.bind(id, scope, &mut bindings);
-        self.evaluate(id, scope, &bindings)
+    /// What `read` makes of what a value expression gives for an event; a field stands for its first value.
+    pub fn value<R>(
+        &self,
+        id: ValueId,
+        frame: Frame<'_>,
+        context: Context<'_>,
+        read: impl FnOnce(&Scalar<'_>) -> R,
+    ) -> R {
+        let scope = Scope { frame, object: None, context };
+        with_arena(scope, |arena| {
+            let mut bindings = ScratchVec::new_in(arena);
+            self.bind(id, scope, &mut bindings);
+            read(&self.evaluate(id, scope, &bindings, arena))
+        })
     }
 
     fn field_values<'f>(&self, field: FieldId, step: Option<u32>, scope: Scope<'f>) -> FrameValues<'f> {
@@ -276,36 +322,32 @@ impl Interpreter {
         }
     }
 
-    fn evaluate<'f>(&'f self, id: ValueId, scope: Scope<'f>, bindings: &[Binding<'f>]) -> Scalar<'f> {
+    fn evaluate<'f>(&'f self, id: ValueId, scope: Scope<'f>, bindings: &[Binding<'f>], arena: &'f Bump) -> Scalar<'f> {
+        let evaluate = |id: ValueId| self.evaluate(id, scope, bindings, arena);
         let Some(value) = self.ir.value(id) else { return Scalar::Null };
         let null_or = |result: Option<bool>| result.map_or(Scalar::Null, Scalar::Boolean);
         match value {
             Value::Constant(constant) => Scalar::from_constant(constant),
             Value::Field(field) => self.bound(*field, None, bindings),
             Value::StepField { step, field } => self.bound(*field, Some(*step), bindings),
-            Value::Negate(operand) => functions::negate(&self.evaluate(*operand, scope, bindings)),
-            Value::Arithmetic { operation, left, right } => functions::arithmetic(
-                *operation,
-                &self.evaluate(*left, scope, bindings),
-                &self.evaluate(*right, scope, bindings),
-            ),
-            Value::Compare { comparison, left, right } => null_or(value::compare(
-                *comparison,
-                &self.evaluate(*left, scope, bindings),
-                &self.evaluate(*right, scope, bindings),
-            )),
-            Value::Matches { matching, fold, input, strings } => {
-                let input = self.evaluate(*input, scope, bindings);
-                null_or(input.to_text().map(|text| self.matches(&text, *matching, *fold, strings)))
+            Value::Negate(operand) => functions::negate(&evaluate(*operand)),
+            Value::Arithmetic { operation, left, right } => {
+                functions::arithmetic(*operation, &evaluate(*left), &evaluate(*right))
             }
-            Value::IsNull(operand) => Scalar::Boolean(self.evaluate(*operand, scope, bindings).is_null()),
-            Value::NotNull(operand) => Scalar::Boolean(!self.evaluate(*operand, scope, bindings).is_null()),
+            Value::Compare { comparison, left, right } => {
+                null_or(value::compare(*comparison, &evaluate(*left), &evaluate(*right)))
+            }
+            Value::Matches { matching, fold, input, strings } => {
+                let input = evaluate(*input);
+                null_or(input.to_text(arena).map(|text| self.matches(text, *matching, *fold, strings, scope)))
+            }
+            Value::IsNull(operand) => Scalar::Boolean(evaluate(*operand).is_null()),
+            Value::NotNull(operand) => Scalar::Boolean(!evaluate(*operand).is_null()),
             Value::Condition(node) => Scalar::Boolean(self.node_in(*node, scope)),
             Value::Call { function: Function::ArrayCount, arguments, .. } => self.array_count(arguments, scope),
             Value::Call { function, fold, arguments } => {
-                let arguments: Vec<Scalar<'f>> =
-                    arguments.iter().map(|&argument| self.evaluate(argument, scope, bindings)).collect();
-                functions::call(*function, *fold, &arguments)
+                let arguments = ScratchVec::from_iter_in(arguments.iter().map(|&argument| evaluate(argument)), arena);
+                functions::call(*function, *fold, &arguments, arena)
             }
         }
     }
@@ -331,4 +373,13 @@ impl Interpreter {
             count => Scalar::Integer(count as i64),
         }
     }
+}
+
+/// Runs a computation with an arena of the scope's scratch memory, or with its own.
+fn with_arena<R>(scope: Scope<'_>, compute: impl FnOnce(&Bump) -> R) -> R {
+    let Some(scratch) = scope.context.scratch else { return compute(&Bump::new()) };
+    let arena = scratch.take();
+    let result = compute(&arena);
+    scratch.give_back(arena);
+    result
 }

@@ -1,16 +1,19 @@
 //! Values while a value expression is evaluated, and how they compare.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::fmt::Write;
+
+use bumpalo::Bump;
+use bumpalo::collections::String as ScratchString;
 
 use crate::event::{ip_address, ip_octets};
-use crate::fold::{equal_folded, fold};
+use crate::fold::{equal_folded, fold_char};
 use crate::frame::Slot;
 use crate::model::{Comparison, Constant, Order};
 use kestrel_schema::FieldType;
 
 /// One value; null is the absence of one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scalar<'v> {
     /// No value.
     Null,
@@ -21,7 +24,7 @@ pub enum Scalar<'v> {
     /// A decimal; never NaN or infinite.
     Float(f64),
     /// A text.
-    Text(Cow<'v, str>),
+    Text(&'v str),
     /// A version; compares with texts as a version.
     Version(&'v str),
     /// An address; compares with texts that are addresses.
@@ -36,7 +39,7 @@ impl<'v> Scalar<'v> {
             Slot::Float(value) => Scalar::Float(value),
             Slot::Boolean(value) => Scalar::Boolean(value),
             Slot::Text(text) if field_type == FieldType::Version => Scalar::Version(text),
-            Slot::Text(text) => Scalar::Text(Cow::Borrowed(text)),
+            Slot::Text(text) => Scalar::Text(text),
             Slot::Ip(octets) => Scalar::Ip(octets),
             Slot::Object(_) => Scalar::Null,
         }
@@ -49,7 +52,7 @@ impl<'v> Scalar<'v> {
             Constant::Boolean(value) => Scalar::Boolean(*value),
             Constant::Integer(value) => Scalar::Integer(*value),
             Constant::Float(value) => Scalar::Float(*value),
-            Constant::String(text) => Scalar::Text(Cow::Borrowed(text)),
+            Constant::String(text) => Scalar::Text(text),
         }
     }
 
@@ -60,7 +63,7 @@ impl<'v> Scalar<'v> {
             Scalar::Boolean(value) => Constant::Boolean(*value),
             Scalar::Integer(value) => Constant::Integer(*value),
             Scalar::Float(value) => Constant::Float(*value),
-            other => Constant::String(other.to_text().map(Cow::into_owned).unwrap_or_default()),
+            other => Constant::String(other.to_owned_text().unwrap_or_default()),
         }
     }
 
@@ -74,21 +77,44 @@ impl<'v> Scalar<'v> {
         matches!(self, Scalar::Null)
     }
 
-    /// The text that `string` and `concat` make of the value; `None` for null.
-    pub fn to_text(&self) -> Option<Cow<'_, str>> {
-        Some(match self {
-            Scalar::Null => return None,
-            Scalar::Boolean(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
-            Scalar::Integer(value) => Cow::Owned(value.to_string()),
-            Scalar::Float(value) => Cow::Owned(format_float(*value)),
-            Scalar::Text(text) => Cow::Borrowed(text),
-            Scalar::Version(text) => Cow::Borrowed(text),
-            Scalar::Ip(octets) => Cow::Owned(ip_address(*octets).to_string()),
-        })
+    /// The text that `string` and `concat` make of the value, in `arena` where it has to be made; `None` for null.
+    pub fn to_text<'t>(&self, arena: &'t Bump) -> Option<&'t str>
+    where
+        'v: 't,
+    {
+        match self {
+            Scalar::Null => None,
+            Scalar::Text(text) | Scalar::Version(text) => Some(text),
+            other => {
+                let mut made = ScratchString::new_in(arena);
+                // Writing into memory does not fail.
+                let _ = other.write_text(&mut made);
+                Some(made.into_bump_str())
+            }
+        }
+    }
+
+    /// The same text, owned.
+    pub fn to_owned_text(&self) -> Option<String> {
+        let mut text = String::new();
+        // Writing into memory does not fail.
+        let _ = self.write_text(&mut text);
+        (!self.is_null()).then_some(text)
+    }
+
+    fn write_text(&self, out: &mut impl Write) -> std::fmt::Result {
+        match self {
+            Scalar::Null => Ok(()),
+            Scalar::Boolean(value) => write!(out, "{value}"),
+            Scalar::Integer(value) => write!(out, "{value}"),
+            Scalar::Float(value) => write_float(out, *value),
+            Scalar::Text(text) | Scalar::Version(text) => out.write_str(text),
+            Scalar::Ip(octets) => write!(out, "{}", ip_address(*octets)),
+        }
     }
 
     /// The text of a text or a version; `None` for anything else.
-    pub fn as_text(&self) -> Option<&str> {
+    pub fn as_text(&self) -> Option<&'v str> {
         match self {
             Scalar::Text(text) => Some(text),
             Scalar::Version(text) => Some(text),
@@ -99,7 +125,14 @@ impl<'v> Scalar<'v> {
 
 /// A decimal as text: whole numbers keep one decimal (`1.0`).
 pub fn format_float(value: f64) -> String {
-    format!("{value:?}")
+    let mut text = String::new();
+    // Writing into memory does not fail.
+    let _ = write_float(&mut text, value);
+    text
+}
+
+fn write_float(out: &mut impl Write, value: f64) -> std::fmt::Result {
+    write!(out, "{value:?}")
 }
 
 /// Compares two values; `None` (null) when one is null or their families differ.
@@ -138,13 +171,30 @@ pub fn equal(left: &Scalar<'_>, right: &Scalar<'_>, folded: bool) -> Option<bool
             None => false,
         },
         (Text(left), Text(right)) if folded => equal_folded(left, right),
-        (Text(text), other) | (other, Text(text)) => match other.to_text() {
-            Some(other) if folded => equal_folded(text, &other),
-            Some(other) => *text == other,
-            None => return None,
-        },
+        (Text(text), other) | (other, Text(text)) => is_written(other, text, folded),
         _ => ordering(left, right).is_some_and(Ordering::is_eq),
     })
+}
+
+/// Whether the text of a value is `text`, without making that text.
+fn is_written(value: &Scalar<'_>, text: &str, folded: bool) -> bool {
+    struct Rest<'t> {
+        text: std::str::Chars<'t>,
+        folded: bool,
+    }
+    impl Write for Rest<'_> {
+        /// Fails at the first difference.
+        fn write_str(&mut self, part: &str) -> std::fmt::Result {
+            let folded = self.folded;
+            let equal = part.chars().all(|wanted| {
+                let found = self.text.next();
+                if folded { found.map(fold_char) == Some(fold_char(wanted)) } else { found == Some(wanted) }
+            });
+            if equal { Ok(()) } else { Err(std::fmt::Error) }
+        }
+    }
+    let mut rest = Rest { text: text.chars(), folded };
+    value.write_text(&mut rest).is_ok() && rest.text.as_str().is_empty()
 }
 
 /// The order of two values of one family; `None` when one is null or they have no order.
@@ -189,12 +239,9 @@ pub fn compare_integer_float(integer: i64, float: f64) -> Option<Ordering> {
 pub fn compare_versions(left: &str, right: &str) -> Ordering {
     match (parse_version(left), parse_version(right)) {
         (Some((left_numbers, left_pre)), Some((right_numbers, right_pre))) => {
-            let parts = left_numbers.len().max(right_numbers.len());
-            let number = |numbers: &[u64], index: usize| numbers.get(index).copied().unwrap_or(0);
-            (0..parts)
-                .map(|index| number(&left_numbers, index).cmp(&number(&right_numbers, index)))
-                .find(|ordering| ordering.is_ne())
-                .unwrap_or_else(|| compare_prereleases(left_pre, right_pre))
+            let parts = left_numbers.split('.').count().max(right_numbers.split('.').count());
+            let numbers = |numbers| padded_numbers(numbers, parts);
+            numbers(left_numbers).cmp(numbers(right_numbers)).then_with(|| compare_prereleases(left_pre, right_pre))
         }
         (Some(_), None) => Ordering::Less,
         (None, Some(_)) => Ordering::Greater,
@@ -202,18 +249,24 @@ pub fn compare_versions(left: &str, right: &str) -> Ordering {
     }
 }
 
-fn parse_version(text: &str) -> Option<(Vec<u64>, Option<&str>)> {
+/// The numbers of a version and what is behind their `-`; `None` when a part is no number.
+fn parse_version(text: &str) -> Option<(&str, Option<&str>)> {
     let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
     let text = text.split_once('+').map_or(text, |(version, _)| version);
     let (numbers, prerelease) = match text.split_once('-') {
         Some((numbers, prerelease)) => (numbers, Some(prerelease)),
         None => (text, None),
     };
-    let numbers: Option<Vec<u64>> = numbers
-        .split('.')
-        .map(|part| part.parse().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit())))
-        .collect();
-    Some((numbers?, prerelease))
+    numbers.split('.').all(|part| version_part(part).is_some()).then_some((numbers, prerelease))
+}
+
+/// The numbers of a version, as many as are asked for; the missing ones are 0.
+fn padded_numbers(numbers: &str, parts: usize) -> impl Iterator<Item = Option<u64>> {
+    numbers.split('.').map(version_part).chain(std::iter::repeat(Some(0))).take(parts)
+}
+
+fn version_part(part: &str) -> Option<u64> {
+    part.parse().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn compare_prereleases(left: Option<&str>, right: Option<&str>) -> Ordering {
@@ -240,12 +293,6 @@ fn compare_prereleases(left: Option<&str>, right: Option<&str>) -> Ordering {
             return ordering;
         }
     }
-}
-
-/// Whether `text`, folded when `folded` is asked, is one of `strings`, which are folded already.
-pub fn is_one_of(text: &str, strings: &[String], folded: bool) -> bool {
-    let text = if folded { fold(text) } else { Cow::Borrowed(text) };
-    strings.iter().any(|string| *string == text)
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl Answers<'_> {
     fn of(&mut self, frame: Frame<'_>, earlier: Frame<'_>) -> (Vec<bool>, String) {
         let lineage = self.lineage();
         let steps = [Some(earlier), None, None];
-        let context = Context { steps: &steps, lineage: &lineage };
+        let context = Context { steps: &steps, lineage: &lineage, scratch: None };
         let mut conditions = Vec::new();
         let mut values = String::new();
         for rule in &self.ir.rules {
@@ -196,7 +196,9 @@ impl Answers<'_> {
                     conditions.push(self.interpreter.node_with(*node, frame, context));
                 }
                 for &value in pipe.values() {
-                    let _ = write!(values, "{:?} ", self.interpreter.value(value, frame));
+                    self.interpreter.value(value, frame, Context::default(), |value| {
+                        let _ = write!(values, "{value:?} ");
+                    });
                 }
             }
         }

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use kestrel_ir::cidr::Cidr;
 use kestrel_ir::frame::{Frame, Slot};
-use kestrel_ir::interp::{Context, Interpreter, InterpreterError};
+use kestrel_ir::interp::{Interpreter, InterpreterError};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, AtomId, Comparison, Ir, Order, StringMatch};
 use kestrel_ir::value::{compare_integer_float, compare_versions};
@@ -146,10 +146,7 @@ impl Atoms {
     fn evaluate(&self, atom: AtomId, frame: Frame<'_>, cache: &mut AtomCache) -> bool {
         let Some(test) = self.program.tests.get(atom.index()) else { return false };
         let answer = match &test.test {
-            Test::Interpret => {
-                let context = Context { lineage: cache.lineage(), ..Context::default() };
-                self.program.interpreter.atom_with(atom, frame, context)
-            }
+            Test::Interpret => self.program.interpreter.atom_with(atom, frame, cache.context()),
             Test::Strings { folded, compiled } => {
                 let strings = compiled.get_or_init(|| Box::new(self.list(atom)));
                 let values = frame.values(&self.program.layout, test.field);

@@ -11,7 +11,7 @@
 
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::frame::{Frame, FrameBuilder};
-use kestrel_ir::interp::{Context, Interpreter};
+use kestrel_ir::interp::Interpreter;
 use kestrel_ir::layout::Layout;
 use kestrel_ir::model::{Ir, PredicateId, Rule, RuleIndex, RuleKind, Step};
 use thiserror::Error;
@@ -441,7 +441,7 @@ impl Evaluator<'_> {
         let Err(error) = self.runtime.evaluate(frame, self.atoms, cache, candidates, hits) else { return };
         self.note(&error);
         hits.clear();
-        let context = Context { lineage: cache.lineage(), ..Context::default() };
+        let context = cache.context();
         let interpreter = self.atoms.interpreter();
         hits.extend(candidates.iter().filter(|&&id| interpreter.predicate_with(id, frame, context)));
     }
@@ -455,7 +455,7 @@ impl Evaluator<'_> {
         for (number, error) in batch.take_failures() {
             self.note(&error);
             let Some(item) = batch.item(number) else { continue };
-            let context = Context { lineage: item.cache.lineage(), ..Context::default() };
+            let context = item.cache.context();
             for (candidate, held) in item.candidates.iter().zip(item.held) {
                 *held = self.atoms.interpreter().predicate_with(*candidate, item.frame, context);
             }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 use kestrel_ir::frame::Frame;
-use kestrel_ir::interp::Interpreter;
+use kestrel_ir::interp::{Context, Interpreter};
 use kestrel_ir::model::{Pipe, ValueId};
 use kestrel_ir::value::{Scalar, compare_integer_float};
 
@@ -116,17 +116,17 @@ fn first_frame(found: &Match) -> Option<Frame<'_>> {
 
 fn values_of(interpreter: &Interpreter, found: &Match, values: &[ValueId]) -> JoinKey {
     let frame = first_frame(found);
-    values.iter().map(|&value| frame.map_or(KeyPart::Null, |frame| part(interpreter.value(value, frame)))).collect()
+    let part_of = |value, frame| interpreter.value(value, frame, Context::default(), part);
+    values.iter().map(|&value| frame.map_or(KeyPart::Null, |frame| part_of(value, frame))).collect()
 }
 
-fn part(scalar: Scalar<'_>) -> KeyPart {
-    match scalar {
+fn part(scalar: &Scalar<'_>) -> KeyPart {
+    match *scalar {
         Scalar::Null => KeyPart::Null,
         Scalar::Boolean(value) => KeyPart::Boolean(value),
         Scalar::Integer(value) => KeyPart::Integer(value),
         Scalar::Float(value) => KeyPart::from_float(value),
-        Scalar::Text(text) => KeyPart::Text(text.as_ref().into()),
-        Scalar::Version(text) => KeyPart::Text(text.into()),
+        Scalar::Text(text) | Scalar::Version(text) => KeyPart::Text(text.into()),
         Scalar::Ip(octets) => KeyPart::Ip(octets),
     }
 }

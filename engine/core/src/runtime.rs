@@ -5,7 +5,7 @@
 //! candidates, does not live here either.
 
 use kestrel_ir::frame::Frame;
-use kestrel_ir::interp::{Context, Interpreter, InterpreterError};
+use kestrel_ir::interp::{Interpreter, InterpreterError};
 use kestrel_ir::model::{Ir, PredicateId};
 use thiserror::Error;
 
@@ -190,7 +190,7 @@ impl Runtime for Interpreting {
         hits: &mut Vec<PredicateId>,
     ) -> Result<(), RuntimeError> {
         check_candidates(candidates, self.predicates)?;
-        let context = Context { lineage: cache.lineage(), ..Context::default() };
+        let context = cache.context();
         hits.extend(candidates.iter().filter(|&&id| self.interpreter.predicate_with(id, frame, context)));
         Ok(())
     }

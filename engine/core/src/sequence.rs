@@ -217,7 +217,7 @@ impl SequenceMachine {
         }
         if let Some(joined) = self.sequence.steps.get(term).and_then(|step| step.joined) {
             let frames = frames_by_term(&candidate.events, &self.positives, self.sequence.steps.len());
-            let context = Context { steps: &frames, lineage: event.lineage };
+            let context = Context { steps: &frames, lineage: event.lineage, scratch: None };
             if !interpreter.node_with(joined, event.frame, context) {
                 return None;
             }
@@ -334,7 +334,11 @@ impl SequenceMachine {
                 (None, Some(_)) => true,
                 (Some(joined), Some(partial)) => {
                     let frames = frames_by_term(&partial.events, &self.positives, terms);
-                    interpreter.node_with(joined, event.frame, Context { steps: &frames, lineage: event.lineage })
+                    interpreter.node_with(
+                        joined,
+                        event.frame,
+                        Context { steps: &frames, lineage: event.lineage, scratch: None },
+                    )
                 }
             };
             if ends {

@@ -398,7 +398,7 @@ fn printable(character: char) -> impl Iterator<Item = char> {
 fn text_of(slot: Slot<'_>, field_type: FieldType) -> Option<Cow<'_, str>> {
     match slot {
         Slot::Text(text) => Some(Cow::Borrowed(text)),
-        other => Scalar::from_slot(other, field_type).to_text().map(|text| Cow::Owned(text.into_owned())),
+        other => Scalar::from_slot(other, field_type).to_owned_text().map(Cow::Owned),
     }
 }
 

@@ -375,7 +375,7 @@ fn call_host(
         Answer::Integer(value) => Value::Number(value as f64),
         Answer::Float(value) => Value::Number(value),
         Answer::Address(octets) => {
-            let address = kestrel_ir::value::Scalar::Ip(octets).to_text().unwrap_or_default().into_owned();
+            let address = kestrel_ir::value::Scalar::Ip(octets).to_owned_text().unwrap_or_default();
             Value::String(lua.create_string(address)?)
         }
     })

@@ -109,10 +109,9 @@ pub(super) fn call(span: Span, function: Function, fold: bool, arguments: Vec<Ty
     if arguments.iter().any(Typed::is_null) {
         return Typed::null(span);
     }
-    let constants: Option<Vec<Scalar<'_>>> =
-        arguments.iter().map(|argument| argument.constant().map(Scalar::from_constant)).collect();
+    let constants: Option<Vec<&Constant>> = arguments.iter().map(Typed::constant).collect();
     if let Some(constants) = constants {
-        return from_scalar(span, &functions::call(function, fold, &constants), result);
+        return from_constant(span, functions::call_constants(function, fold, &constants), result);
     }
     let joined = arguments.iter().any(|argument| argument.joined);
     Typed { joined, ..Typed::new(span, result, TypedKind::Call { function, fold, arguments }) }
@@ -120,7 +119,11 @@ pub(super) fn call(span: Span, function: Function, fold: bool, arguments: Vec<Ty
 
 /// The constant that a computation gave.
 pub(super) fn from_scalar(span: Span, scalar: &Scalar<'_>, result: Type) -> Typed {
-    match scalar.to_constant() {
+    from_constant(span, scalar.to_constant(), result)
+}
+
+fn from_constant(span: Span, constant: Constant, result: Type) -> Typed {
+    match constant {
         Constant::Null => Typed::null(span),
         constant => Typed::new(span, result, TypedKind::Constant(constant)),
     }

@@ -281,7 +281,7 @@ pub(crate) fn text_of(constant: &Constant) -> String {
     match constant {
         Constant::Integer(value) => value.to_string(),
         Constant::Float(value) => format_float(*value),
-        other => Scalar::from_constant(other).to_text().map(|text| text.into_owned()).unwrap_or_default(),
+        other => Scalar::from_constant(other).to_owned_text().unwrap_or_default(),
     }
 }
 

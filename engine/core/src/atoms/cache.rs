@@ -5,6 +5,7 @@
 
 use kestrel_ir::fold::fold_into;
 use kestrel_ir::frame::{FrameValues, Slot};
+use kestrel_ir::interp::{Context, Scratch};
 use kestrel_ir::layout::FieldId;
 use kestrel_ir::model::AtomId;
 
@@ -19,6 +20,7 @@ pub struct AtomCache {
     generation: u8,
     folded: FoldedText,
     lineage: Vec<AtomId>,
+    scratch: Scratch,
 }
 
 /// The generation behind a forgotten past: no answer is 0.
@@ -51,6 +53,7 @@ impl AtomCache {
             generation: FIRST_GENERATION,
             folded: FoldedText { fields: vec![(UNKNOWN, 0); fields], ..FoldedText::default() },
             lineage: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -68,6 +71,11 @@ impl AtomCache {
     /// The lineage atoms that hold for this event, as its matcher has found.
     pub fn lineage(&self) -> &[AtomId] {
         &self.lineage
+    }
+
+    /// What the interpreter is told beside the event, and the memory that it works in.
+    pub fn context(&self) -> Context<'_> {
+        Context { lineage: &self.lineage, scratch: Some(&self.scratch), ..Context::default() }
     }
 
     /// Tells that a lineage atom holds for this event. To be called before anything that may ask it is evaluated.
