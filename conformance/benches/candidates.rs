@@ -83,7 +83,7 @@ fn measure(name: &str, pack: &NamedPack, recordings: &[PathBuf]) -> Result<()> {
     let pack = &pack.pack;
     let ir = pack.ir();
     let atoms = Atoms::new(ir)?;
-    let (events, cases) = cases(ir, recordings)?;
+    let (events, cases) = cases(ir, &atoms, recordings)?;
     let pairs: usize = cases.iter().map(|case| case.candidates.len()).sum();
     println!(
         "\n{name}: {} rules, {} predicates, {} atoms; {events} events, {} with candidates, {pairs} candidates",
@@ -138,13 +138,13 @@ fn measure(name: &str, pack: &NamedPack, recordings: &[PathBuf]) -> Result<()> {
 }
 
 /// Decodes and dispatches: how many events there were, and those with candidates.
-fn cases(ir: &kestrel_ir::model::Ir, recordings: &[PathBuf]) -> Result<(usize, Vec<Case>)> {
+fn cases(ir: &kestrel_ir::model::Ir, atoms: &Atoms, recordings: &[PathBuf]) -> Result<(usize, Vec<Case>)> {
     let schema = Schema::ecs();
     let mut table = FieldTable::new();
     FrameBuilder::wanted(&ir.layout, &mut table);
     let decoder = Decoder::new(&table, schema.event());
     let mut builder = FrameBuilder::new(&ir.layout, &table);
-    let mut dispatch = Dispatch::new(ir);
+    let mut dispatch = Dispatch::new(ir, &table);
     let mut event = Event::new();
     let (mut events, mut cases) = (0, Vec::new());
     for recording in recordings {
@@ -154,9 +154,12 @@ fn cases(ir: &kestrel_ir::model::Ir, recordings: &[PathBuf]) -> Result<(usize, V
                 continue;
             }
             events += 1;
-            let frame = builder.build(&event);
             let mut candidates = Vec::new();
-            dispatch.candidates(frame, &mut candidates);
+            dispatch.candidates(&event, &mut candidates);
+            let frame = builder.build(&event);
+            if dispatch.wants_observation() {
+                dispatch.observe(&event, frame, atoms, &mut atoms.cache());
+            }
             if !candidates.is_empty() {
                 cases.push(Case { frame: frame.bytes().to_vec(), candidates });
             }

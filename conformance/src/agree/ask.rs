@@ -139,12 +139,12 @@ impl Material {
     pub fn new(ir: &Ir, table: &FieldTable, events: &[Event], lineage: &[Vec<AtomId>]) -> Result<Material> {
         let atoms = Atoms::new(ir).context("compiling the atoms")?;
         let mut builder = FrameBuilder::new(&ir.layout, table);
-        let mut dispatch = Dispatch::new(ir);
+        let mut dispatch = Dispatch::new(ir, table);
         let (mut frames, mut candidates) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
         for event in events {
             let frame = builder.build(event);
             let mut picked = Vec::new();
-            dispatch.candidates(frame, &mut picked);
+            dispatch.candidates(event, &mut picked);
             candidates.push(picked);
             frames.push(frame.bytes().to_vec());
         }

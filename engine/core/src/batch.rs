@@ -13,6 +13,7 @@
 
 use std::ops::Range;
 
+use kestrel_ir::event::Event;
 use kestrel_ir::frame::Frame;
 use kestrel_ir::model::PredicateId;
 
@@ -40,6 +41,9 @@ pub struct Batch {
 /// Where an event's parts lie.
 #[derive(Debug, Clone)]
 struct BatchEvent {
+    timestamp: i64,
+    ordinal: u64,
+    /// Empty for an event that nothing is asked about.
     frame: Range<usize>,
     pairs: Range<usize>,
 }
@@ -92,9 +96,29 @@ impl Batch {
         let start = self.frames.len().next_multiple_of(8);
         self.frames.resize(start, 0);
         self.frames.extend_from_slice(frame.bytes());
-        let pairs = self.candidates.len()..self.candidates.len();
-        self.events.push(BatchEvent { frame: start..self.frames.len(), pairs });
+        self.add(frame.timestamp(), frame.ordinal(), start..self.frames.len());
         number
+    }
+
+    /// Adds an event that nothing will be asked about, without its frame: only that it came counts.
+    pub fn pass(&mut self, event: &Event) {
+        let (number, end) = (self.events.len(), self.frames.len());
+        if let Some(cache) = self.caches.get_mut(number) {
+            cache.reset();
+        } else {
+            self.caches.push(AtomCache::default());
+        }
+        self.add(event.timestamp, event.ordinal, end..end);
+    }
+
+    fn add(&mut self, timestamp: i64, ordinal: u64, frame: Range<usize>) {
+        let pairs = self.candidates.len()..self.candidates.len();
+        self.events.push(BatchEvent { timestamp, ordinal, frame, pairs });
+    }
+
+    /// When an event was and its arrival number.
+    pub fn time(&self, event: usize) -> Option<(i64, u64)> {
+        self.events.get(event).map(|event| (event.timestamp, event.ordinal))
     }
 
     /// Asks about the event that was added last.
@@ -105,7 +129,7 @@ impl Batch {
         event.pairs.end = self.candidates.len();
     }
 
-    /// The frame of an event; `None` for a number that is not in the batch.
+    /// The frame of an event; `None` for a number that is not in the batch, and for an event that was passed.
     pub fn frame(&self, event: usize) -> Option<Frame<'_>> {
         self.events.get(event).and_then(|event| Frame::new(self.frames.get(event.frame.clone())?))
     }
@@ -151,7 +175,7 @@ impl Batch {
 
     /// One event with all that belongs to it.
     pub fn item(&mut self, event: usize) -> Option<BatchItem<'_>> {
-        let BatchEvent { frame, pairs } = self.events.get(event)?.clone();
+        let BatchEvent { frame, pairs, .. } = self.events.get(event)?.clone();
         Some(BatchItem {
             frame: Frame::new(self.frames.get(frame)?)?,
             cache: self.caches.get_mut(event)?,

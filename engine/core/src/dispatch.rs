@@ -1,158 +1,166 @@
 //! Dispatch: which predicates are worth evaluating for an event.
 //!
-//! In: the guards of all predicates (necessary conditions). Out, for each event: candidates in ascending order, among
-//! them every predicate that can hold. Each predicate is filed under one clause of its guard, the most selective one
-//! that is an equality: under a text or number of a field, found by one hash look-up per value of the event. The others
-//! are filed under their category alone.
+//! In: the guards of all predicates (necessary conditions), then events. Out, for each event: candidates in ascending
+//! order, among them every predicate that can hold. What an event costs hardly depends on how many predicates there are:
+//!
+//! ```text
+//! event ─▶ its kind: the values of category, type, action, … that rules name ─▶ that kind's index, built when first met
+//!            │                                                                    predicates whose guard fits the kind,
+//!            ▼                                                                    each filed under its rarest clause
+//!          each field that is a key for some of them:
+//!            its text, folded ──▶ hash table       names, extensions, paths
+//!                             └─▶ one automaton    prefixes, suffixes, infixes of all of them together
+//!            its number ────────▶ hash table       ports, ids
+//! ```
+//!
+//! Which clause is rarest is measured: of some events all guards are looked at ([`Dispatch::observe`]), and the indexes
+//! are built anew when enough was learned. What is measured changes the cost of an event and never its answer.
 
 use std::collections::HashMap;
 
+use kestrel_ir::event::{Event, FieldTable, FieldValue};
 use kestrel_ir::fold::fold_into;
-use kestrel_ir::frame::{Frame, Slot};
-use kestrel_ir::guards::{self, Clause};
-use kestrel_ir::layout::{FieldId, Layout};
-use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, StringMatch};
+use kestrel_ir::frame::Frame;
+use kestrel_ir::model::{Ir, PredicateId};
+use rustc_hash::FxBuildHasher;
+
+use crate::atoms::{AtomCache, Atoms};
+use index::KindIndex;
+use plan::{Plan, Symbol};
+
+mod choice;
+mod index;
+mod plan;
+
+/// The most kinds of events with an index of their own; the others share one that leaves the kind to the predicates.
+const MAX_KINDS: usize = 512;
+/// So many events are observed at first, one after another.
+const OBSERVED_AT_FIRST: u64 = 32;
+/// Then one of so many, until [`OBSERVED_OFTEN`] were observed.
+const OBSERVED_STRIDE: u64 = 64;
+const OBSERVED_OFTEN: u64 = 256;
+/// And one of so many ever after, because what a host does changes.
+const OBSERVED_STRIDE_LATER: u64 = 4096;
 
 /// Predicates by what an event must have for them.
 #[derive(Debug)]
 pub struct Dispatch {
-    layout: Layout,
-    fields: Vec<FieldIndex>,
-    always: Vec<PredicateId>,
-    found: Vec<bool>,
-    folded: String,
+    plan: Plan,
+    kinds: HashMap<Box<[Symbol]>, usize, FxBuildHasher>,
+    indexes: Vec<KindIndex>,
+    /// The index for events of a kind too many.
+    any_kind: Option<KindIndex>,
+    events: u64,
+    observed: u64,
+    rebuild_at: u64,
+    scratch: Scratch,
 }
 
-/// Predicates filed under the values of one field.
-#[derive(Debug)]
-struct FieldIndex {
-    field: FieldId,
-    exact: HashMap<Box<str>, Vec<PredicateId>>,
-    folded: HashMap<Box<str>, Vec<PredicateId>>,
-    numbers: HashMap<i64, Vec<PredicateId>>,
+#[derive(Debug, Default)]
+struct Scratch {
+    symbols: Vec<Symbol>,
+    folded: String,
+    found: Found,
+}
+
+/// The candidates of one event, each once.
+#[derive(Debug, Default)]
+struct Found {
+    /// For each predicate the number of the event that it was found for last.
+    stamps: Vec<u32>,
+    stamp: u32,
+}
+
+impl Found {
+    fn begin(&mut self) {
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.stamps.fill(0);
+            self.stamp = 1;
+        }
+    }
+
+    fn add(&mut self, predicates: &[PredicateId], out: &mut Vec<PredicateId>) {
+        for &id in predicates {
+            if let Some(stamp) = self.stamps.get_mut(id.index())
+                && std::mem::replace(stamp, self.stamp) != self.stamp
+            {
+                out.push(id);
+            }
+        }
+    }
 }
 
 impl Dispatch {
-    /// The index of a pack's predicates.
-    pub fn new(ir: &Ir) -> Dispatch {
-        let mut dispatch = Dispatch {
-            layout: ir.layout.clone(),
-            fields: Vec::new(),
-            always: Vec::new(),
-            found: vec![false; ir.predicates.len()],
-            folded: String::new(),
-        };
-        for (index, predicate) in ir.predicates.iter().enumerate() {
-            let id = PredicateId(index as u32);
-            let guard = guards::analyze(ir, id);
-            if guard.is_never() {
-                continue;
-            }
-            let best = guard
-                .clauses
-                .iter()
-                .filter(|clause| clause.atoms.iter().all(|&atom| is_equality(ir, atom)))
-                .min_by_key(|clause| (rank(ir, clause), clause.atoms.len()));
-            match (best, predicate.category) {
-                (Some(clause), _) => clause.atoms.iter().for_each(|&atom| dispatch.file(ir, atom, id)),
-                (None, Some(category)) if is_equality(ir, category) => dispatch.file(ir, category, id),
-                (None, _) => dispatch.always.push(id),
-            }
+    /// The index of a pack's predicates over events whose fields `table` numbers.
+    pub fn new(ir: &Ir, table: &FieldTable) -> Dispatch {
+        Dispatch {
+            plan: Plan::new(ir, table),
+            kinds: HashMap::default(),
+            indexes: Vec::new(),
+            any_kind: None,
+            events: 0,
+            observed: 0,
+            rebuild_at: OBSERVED_AT_FIRST,
+            scratch: Scratch { found: Found { stamps: vec![0; ir.predicates.len()], stamp: 0 }, ..Scratch::default() },
         }
-        dispatch
-    }
-
-    fn file(&mut self, ir: &Ir, atom: AtomId, id: PredicateId) {
-        match ir.atom(atom) {
-            Some(Atom::Strings { field, fold, strings, .. }) => {
-                let index = self.index(*field);
-                let map = if *fold { &mut index.folded } else { &mut index.exact };
-                for text in strings {
-                    map.entry(text.as_str().into()).or_default().push(id);
-                }
-            }
-            Some(Atom::Integers { field, values }) => {
-                let index = self.index(*field);
-                for value in values {
-                    index.numbers.entry(*value).or_default().push(id);
-                }
-            }
-            _ => self.always.push(id),
-        }
-    }
-
-    fn index(&mut self, field: FieldId) -> &mut FieldIndex {
-        let position = self.fields.iter().position(|index| index.field == field).unwrap_or_else(|| {
-            self.fields.push(FieldIndex {
-                field,
-                exact: HashMap::new(),
-                folded: HashMap::new(),
-                numbers: HashMap::new(),
-            });
-            self.fields.len() - 1
-        });
-        &mut self.fields[position]
     }
 
     /// Appends the predicates that can hold for the event, in ascending order, each once.
-    pub fn candidates(&mut self, frame: Frame<'_>, out: &mut Vec<PredicateId>) {
-        let found = &mut self.found;
-        let mut add = |predicates: &[PredicateId]| {
-            for &id in predicates {
-                if !std::mem::replace(&mut found[id.index()], true) {
-                    out.push(id);
-                }
+    pub fn candidates(&mut self, event: &Event, out: &mut Vec<PredicateId>) {
+        self.events += 1;
+        let start = out.len();
+        let Dispatch { plan, kinds, indexes, any_kind, scratch: Scratch { symbols, folded, found }, .. } = self;
+        plan.symbols_of(event, folded, symbols);
+        let index = match kinds.get(symbols.as_slice()) {
+            Some(&kind) => indexes.get(kind),
+            None if indexes.len() < MAX_KINDS => {
+                kinds.insert(symbols.as_slice().into(), indexes.len());
+                indexes.push(KindIndex::new(plan, Some(symbols)));
+                indexes.last()
             }
+            None => Some(&*any_kind.get_or_insert_with(|| KindIndex::new(plan, None))),
         };
-        add(&self.always);
-        for index in &self.fields {
-            for slot in frame.values(&self.layout, index.field).iter() {
-                match slot {
-                    Slot::Text(text) => {
-                        if let Some(predicates) = index.exact.get(text) {
-                            add(predicates);
-                        }
-                        if !index.folded.is_empty() {
-                            self.folded.clear();
-                            fold_into(text, &mut self.folded);
-                            if let Some(predicates) = index.folded.get(self.folded.as_str()) {
-                                add(predicates);
-                            }
-                        }
-                    }
-                    Slot::Integer(value) => {
-                        if let Some(predicates) = index.numbers.get(&value) {
-                            add(predicates);
-                        }
-                    }
-                    _ => {}
+        let Some(index) = index else { return };
+        found.begin();
+        found.add(&index.always, out);
+        for (number, _, value) in event.values() {
+            let Some(field) = index.field(number) else { continue };
+            match value {
+                FieldValue::Text(text) => {
+                    folded.clear();
+                    fold_into(text, folded);
+                    field.find_text(folded, |predicates| found.add(predicates, out));
                 }
+                FieldValue::Integer(value) => found.add(field.find_number(value), out),
+                _ => {}
             }
         }
-        out.iter().for_each(|id| found[id.index()] = false);
-        out.sort_unstable();
+        if let Some(added) = out.get_mut(start..) {
+            added.sort_unstable();
+        }
     }
-}
 
-fn is_equality(ir: &Ir, atom: AtomId) -> bool {
-    matches!(ir.atom(atom), Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. }))
-}
+    /// Whether the event that was dispatched last should be observed, so that the index fits what comes.
+    pub fn wants_observation(&self) -> bool {
+        self.events <= OBSERVED_AT_FIRST
+            || self.events.is_multiple_of(match self.observed < OBSERVED_OFTEN {
+                true => OBSERVED_STRIDE,
+                false => OBSERVED_STRIDE_LATER,
+            })
+    }
 
-/// How little a clause says about an event, judged by its fields: lower is more selective.
-fn rank(ir: &Ir, clause: &Clause) -> u32 {
-    let of_field = |field: &FieldId| match ir.layout.name(*field) {
-        "host.os.type" | "event.kind" | "event.category" | "event.type" => 3,
-        "event.action" | "event.module" | "event.outcome" | "data_stream.dataset" => 2,
-        "user.id" | "user.name" => 1,
-        _ => 0,
-    };
-    clause
-        .atoms
-        .iter()
-        .map(|&atom| match ir.atom(atom) {
-            Some(Atom::Strings { field, .. } | Atom::Integers { field, .. }) => of_field(field),
-            _ => 4,
-        })
-        .max()
-        .unwrap_or(4)
+    /// Learns from an event which clauses of the guards are rare. `frame` is the event's, `cache` was reset for it.
+    pub fn observe(&mut self, event: &Event, frame: Frame<'_>, atoms: &Atoms, cache: &mut AtomCache) {
+        let Scratch { symbols, folded, .. } = &mut self.scratch;
+        self.plan.symbols_of(event, folded, symbols);
+        self.plan.observe(event, symbols, |atom| atoms.test(atom, frame, cache));
+        self.observed += 1;
+        if self.observed >= self.rebuild_at {
+            self.rebuild_at = self.rebuild_at.saturating_mul(4);
+            self.kinds.clear();
+            self.indexes.clear();
+            self.any_kind = None;
+        }
+    }
 }

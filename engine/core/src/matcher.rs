@@ -186,7 +186,7 @@ impl Matcher {
         }
         Ok(Matcher {
             atoms,
-            dispatch: Dispatch::new(ir),
+            dispatch: Dispatch::new(ir, table),
             builder: FrameBuilder::new(&ir.layout, table),
             runtime,
             batch: Batch::default(),
@@ -217,10 +217,19 @@ impl Matcher {
     /// Takes the next event, to be matched with others at the next [`Matcher::flush`], which gives the same matches as
     /// if each had been processed alone. Tells whether it is time for that.
     pub fn queue(&mut self, event: &Event) -> bool {
-        let frame = self.builder.build(event);
         self.candidates.clear();
-        self.dispatch.candidates(frame, &mut self.candidates);
+        self.dispatch.candidates(event, &mut self.candidates);
+        let observe = self.dispatch.wants_observation();
+        if self.candidates.is_empty() && self.lineage.is_none() && !observe {
+            self.batch.pass(event);
+            return self.batch.is_full();
+        }
+        let frame = self.builder.build(event);
         let number = self.batch.push(frame, || self.atoms.cache());
+        if observe && let Some(item) = self.batch.item(number) {
+            self.dispatch.observe(event, item.frame, &self.atoms, item.cache);
+            item.cache.reset();
+        }
         if self.lineage.is_some() {
             self.ask_lineage(number);
         }
@@ -279,18 +288,18 @@ impl Matcher {
 
     /// What an event does to the rules, now that its predicates are known.
     fn take(&mut self, batch: &Batch, number: usize, out: &mut Vec<Match>) {
-        let (Some(frame), Some(cache)) = (batch.frame(number), batch.cache(number)) else { return };
-        let timestamp = frame.timestamp();
+        let Some((timestamp, ordinal)) = batch.time(number) else { return };
         self.counters.events += 1;
         if timestamp < self.now {
             self.counters.late += 1;
         }
         self.now = self.now.max(timestamp);
-        self.fire(frame.ordinal(), out);
+        self.fire(ordinal, out);
         let candidates = batch.candidates(number);
-        if candidates.is_empty() {
+        let (false, Some(frame), Some(cache)) = (candidates.is_empty(), batch.frame(number), batch.cache(number))
+        else {
             return;
-        }
+        };
         self.counters.dispatched += 1;
         self.counters.candidates += candidates.len() as u64;
         self.hits.clear();
@@ -333,7 +342,7 @@ impl Matcher {
                     machine.process(&mut current, &matched, &self.ir.layout, &mut self.completed);
                 }
             }
-            let teller = Teller { rule: index, told: frame.ordinal(), interpreter: self.atoms.interpreter() };
+            let teller = Teller { rule: index, told: ordinal, interpreter: self.atoms.interpreter() };
             teller.tell(&mut self.completed, &mut self.streams, &mut self.counters, out);
         }
         for hit in &self.hits {

@@ -218,11 +218,11 @@ impl WasmRuntime {
     /// Adds an event of the host's batch; evaluates what is there before when there is no room.
     fn add_event(&mut self, event: usize, budget: &mut usize) -> Result<(), RuntimeError> {
         let batch = &self.store.data().batch;
-        let Some(frame) = batch.frame(event) else { return Err(RuntimeError::ForeignFrame) };
         let candidates = batch.candidates(event);
         if candidates.is_empty() {
             return Ok(());
         }
+        let Some(frame) = batch.frame(event) else { return Err(RuntimeError::ForeignFrame) };
         self.check(frame, candidates)?;
         let count = candidates.len();
         let mut from = 0;

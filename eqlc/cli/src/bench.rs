@@ -62,7 +62,7 @@ pub fn bench(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
         bail!("there are no events to measure with");
     }
     let atoms = Atoms::new(pack.ir()).context("the pack's rules cannot be matched")?;
-    let dispatch = measure::dispatch(pack.ir(), &events, arguments.passes);
+    let dispatch = measure::dispatch(pack.ir(), &atoms, &events, arguments.passes);
     let parts = RuntimeParts { ir: pack.ir(), wasm: pack.module(), lua: pack.predicates() };
     let asked: &[RuntimeKind] = if arguments.runtime.is_empty() { &RuntimeKind::ALL } else { &arguments.runtime };
     let mut costs: Vec<RuntimeCost> = Vec::new();

@@ -418,8 +418,7 @@ impl Probe {
         let mut matcher = Matcher::new(&self.ir, &table, runtime, options)?;
         let mut counts = vec![0; self.ir.rules.len()];
         let mut keys: Vec<HashSet<JoinKey>> = vec![HashSet::new(); self.ir.rules.len()];
-        let mut dispatch = Dispatch::new(&self.ir);
-        let mut builder = FrameBuilder::new(&self.ir.layout, &table);
+        let mut dispatch = Dispatch::new(&self.ir, &table);
         let (mut asked, mut candidates) = (vec![0; self.ir.predicates.len()], Vec::new());
         let mut found = Vec::new();
         let mut take = |found: &mut Vec<kestrel_core::matcher::Match>| {
@@ -434,7 +433,7 @@ impl Probe {
             {
                 event.ordinal = number as u64;
                 candidates.clear();
-                dispatch.candidates(builder.build(&event), &mut candidates);
+                dispatch.candidates(&event, &mut candidates);
                 candidates.iter().for_each(|predicate| asked[predicate.index()] += 1);
                 matcher.process(&event, &mut found);
                 take(&mut found);

@@ -7,8 +7,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::analysis::Analysis;
-use super::{Clause, Guard, MAX_CLAUSE_ATOMS, MAX_CLAUSES};
+use super::{Clause, Guard, MAX_CLAUSE_ATOMS, MAX_CLAUSES, Rank};
 use crate::model::{Atom, AtomId, Ir, Node, NodeId, PredicateId, StringMatch};
+use crate::pattern::has_wildcard;
 use crate::text::atom_expression;
 use crate::verify::MAX_DEPTH;
 
@@ -54,24 +55,55 @@ impl LeftOut {
     }
 }
 
-/// The clause that dispatch files a predicate under, as `kestrel_core::dispatch` picks it: of the equalities the one that
-/// tells events apart best. Without one the predicate is asked for every event of its category, or for every event.
+/// The clause that dispatch files a predicate under before it has measured, as `kestrel_core::dispatch` picks it: of those
+/// that an index can be asked for the one that should be rarest. Without one the predicate is asked for every event of its
+/// kind. A clause that many events turn out to fulfil is left for a rarer one.
 pub fn filed_under<'g>(ir: &Ir, guard: &'g Guard) -> Option<&'g Clause> {
-    let equality = |atom: &AtomId| {
-        matches!(ir.atom(*atom), Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. }))
+    let indexed = |atom: &AtomId| match ir.atom(*atom) {
+        Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. }) => true,
+        Some(Atom::Strings { matching: StringMatch::Wildcard, strings, .. }) => {
+            strings.iter().all(|pattern| !has_wildcard(pattern) || longest_literal(pattern).is_some())
+        }
+        _ => false,
     };
-    let weight = |atom: &AtomId| match ir.atom(*atom) {
-        Some(Atom::Strings { field, .. } | Atom::Integers { field, .. }) => match ir.layout.name(*field) {
-            "host.os.type" | "event.kind" | "event.category" | "event.type" => 3,
-            "event.action" | "event.module" | "event.outcome" | "data_stream.dataset" => 2,
-            "user.id" | "user.name" => 1,
-            _ => 0,
-        },
-        _ => 4,
+    let preference = |rank: Rank| match rank {
+        Rank::KeyEquality => 0,
+        Rank::Affix => 1,
+        Rank::Equality => 2,
+        Rank::Test | Rank::Presence => 3,
+        Rank::Worthless => 4,
     };
-    let clauses = guard.clauses.iter().filter(|clause| clause.atoms.iter().all(equality));
-    clauses.min_by_key(|clause| (clause.atoms.iter().map(weight).max().unwrap_or(4), clause.atoms.len()))
+    let clauses =
+        guard.clauses.iter().filter(|clause| clause.rank != Rank::Worthless && clause.atoms.iter().all(indexed));
+    clauses.min_by_key(|clause| (preference(clause.rank), clause.atoms.len()))
 }
+
+/// The longest part of a wildcard pattern without wildcards, and which of its parts it is; `None` when it is too short to
+/// be worth looking for.
+pub fn longest_literal(pattern: &str) -> Option<(Anchor, &str)> {
+    let parts: Vec<&str> = pattern.split(['*', '?']).collect();
+    let (place, longest) = parts.iter().enumerate().max_by_key(|(_, part)| part.len())?;
+    let anchor = match place {
+        0 => Anchor::Start,
+        _ if place + 1 == parts.len() => Anchor::End,
+        _ => Anchor::Anywhere,
+    };
+    (longest.len() >= SHORTEST_LITERAL).then_some((anchor, *longest))
+}
+
+/// Where in a text the literal of a pattern stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anchor {
+    /// At its start.
+    Start,
+    /// Somewhere.
+    Anywhere,
+    /// At its end.
+    End,
+}
+
+/// The shortest literal that is looked for, in bytes.
+const SHORTEST_LITERAL: usize = 2;
 
 /// The tests of a predicate that are in no clause of its guard, each once, in the order of the predicate.
 pub fn left_out(ir: &Ir, predicate: PredicateId, guard: &Guard) -> Vec<LeftOut> {

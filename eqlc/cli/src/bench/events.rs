@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kestrel_core::atoms::Atoms;
 use kestrel_core::dispatch::Dispatch;
 use kestrel_core::evidence::Evidence;
 use kestrel_core::lineage::Lineage;
@@ -12,7 +13,7 @@ use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::input::Item;
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{NamedPack, Session, SessionOptions};
-use kestrel_ir::event::Event;
+use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::Decoder;
 use kestrel_ir::frame::{Frame, FrameBuilder};
 use kestrel_ir::interp::{Context, Interpreter};
@@ -27,6 +28,10 @@ const NAMED_INVALID: u64 = 3;
 
 /// Events, ready to be asked about.
 pub struct Events {
+    /// The fields that the events have.
+    pub table: FieldTable,
+    /// The events as they were decoded.
+    pub events: Vec<Event>,
     /// The frame of each event.
     pub frames: Vec<Evidence>,
     /// The candidates of each event, ascending.
@@ -49,6 +54,7 @@ struct Asker {
     dispatch: Dispatch,
     lineage: Option<Lineage>,
     interpreter: Interpreter,
+    atoms: Atoms,
 }
 
 impl Events {
@@ -60,14 +66,22 @@ impl Events {
         let decoder = Decoder::new(session.table(), session.event_fields());
         let mut builder = FrameBuilder::new(&ir.layout, session.table());
         let mut asker = Asker {
-            dispatch: Dispatch::new(ir),
+            dispatch: Dispatch::new(ir, session.table()),
             lineage: Lineage::new(ir, MatcherOptions::default().max_processes),
             interpreter: Interpreter::new(ir)?,
+            atoms: Atoms::new(ir)?,
         };
-        let mut events = Events { frames: Vec::new(), candidates: Vec::new(), lineage: Vec::new(), invalid: 0 };
+        let mut events = Events {
+            table: session.table().clone(),
+            events: Vec::new(),
+            frames: Vec::new(),
+            candidates: Vec::new(),
+            lineage: Vec::new(),
+            invalid: 0,
+        };
         let mut size = 0;
         for path in paths {
-            if !events.read_file(path, &decoder, &mut size, &mut |event| asker.ask(ir, builder.build(event)))? {
+            if !events.read_file(path, &decoder, &mut size, &mut |event| asker.ask(ir, event, builder.build(event)))? {
                 break;
             }
         }
@@ -109,6 +123,7 @@ impl Events {
             event.ordinal = self.frames.len() as u64;
             let asked = ask(&event);
             *size += asked.frame.size();
+            self.events.push(event.clone());
             self.frames.push(asked.frame);
             self.candidates.push(asked.candidates);
             self.lineage.push(asked.lineage);
@@ -133,9 +148,12 @@ impl Events {
 
 impl Asker {
     /// What the matcher does before it has the candidates evaluated, with the interpreter for lineage.
-    fn ask(&mut self, ir: &Ir, frame: Frame<'_>) -> Asked {
+    fn ask(&mut self, ir: &Ir, event: &Event, frame: Frame<'_>) -> Asked {
         let (mut candidates, mut holding) = (Vec::new(), Vec::new());
-        self.dispatch.candidates(frame, &mut candidates);
+        self.dispatch.candidates(event, &mut candidates);
+        if self.dispatch.wants_observation() {
+            self.dispatch.observe(event, frame, &self.atoms, &mut self.atoms.cache());
+        }
         if let Some(lineage) = &mut self.lineage {
             lineage.begin(&ir.layout, frame);
             for number in 0..lineage.questions().len() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kestrel_core::atoms::{AtomCache, Atoms};
 use kestrel_core::dispatch::Dispatch;
 use kestrel_engine::runtime::{Runtime, RuntimeError, RuntimeKind, RuntimeParts, create};
-use kestrel_ir::frame::Frame;
+use kestrel_ir::event::Event;
 use kestrel_ir::model::{Ir, PredicateId};
 
 use super::events::Events;
@@ -39,13 +39,24 @@ pub struct RuntimeCost {
 }
 
 /// How long dispatch takes for all events, in nanoseconds.
-pub fn dispatch(ir: &Ir, events: &Events, passes: u32) -> f64 {
-    let mut dispatch = Dispatch::new(ir);
+pub fn dispatch(ir: &Ir, atoms: &Atoms, events: &Events, passes: u32) -> f64 {
+    let mut dispatch = Dispatch::new(ir, &events.table);
     let mut candidates = Vec::new();
-    let frames: Vec<Frame<'_>> = events.frames.iter().filter_map(|frame| frame.frame()).collect();
-    median_of(passes, &frames, |frame| {
+    let mut cache = atoms.cache();
+    for (event, frame) in events.events.iter().zip(&events.frames) {
         candidates.clear();
-        dispatch.candidates(black_box(frame), &mut candidates);
+        dispatch.candidates(event, &mut candidates);
+        if dispatch.wants_observation()
+            && let Some(frame) = frame.frame()
+        {
+            cache.reset();
+            dispatch.observe(event, frame, atoms, &mut cache);
+        }
+    }
+    let every: Vec<&Event> = events.events.iter().collect();
+    median_of(passes, &every, |event| {
+        candidates.clear();
+        dispatch.candidates(black_box(event), &mut candidates);
         black_box(&candidates);
     })
 }

@@ -1,0 +1,174 @@
+//! The index of one kind of events: for each field that is a key, what its values find.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use kestrel_ir::event::FieldNumber;
+use kestrel_ir::guards::Anchor;
+use kestrel_ir::model::PredicateId;
+use rustc_hash::FxBuildHasher;
+
+use super::choice::choose;
+use super::plan::{Key, KeyValue, Plan, Symbol};
+
+/// Predicates filed under values of fields.
+#[derive(Debug)]
+pub(super) struct KindIndex {
+    /// Candidates for every event of the kind.
+    pub(super) always: Vec<PredicateId>,
+    fields: Vec<FieldIndex>,
+    /// By field number: one more than the field's place in `fields`, 0 for a field that is no key.
+    places: Vec<u16>,
+}
+
+/// What the values of one field find.
+#[derive(Debug, Default)]
+pub(super) struct FieldIndex {
+    /// Bit n: there is a text of n bytes; bit 63 stands for all longer ones.
+    lengths: u64,
+    texts: HashMap<Box<str>, Vec<PredicateId>, FxBuildHasher>,
+    numbers: HashMap<i64, Vec<PredicateId>, FxBuildHasher>,
+    parts: Option<Parts>,
+}
+
+/// Parts of texts, all looked for at once.
+#[derive(Debug)]
+struct Parts {
+    automaton: AhoCorasick,
+    /// By the automaton's patterns.
+    found: Vec<(Anchor, Vec<PredicateId>)>,
+}
+
+/// Keys while they are gathered.
+#[derive(Default)]
+struct Gathered {
+    index: FieldIndex,
+    parts: HashMap<(Box<str>, Anchor), Vec<PredicateId>, FxBuildHasher>,
+}
+
+impl KindIndex {
+    /// The index of events with these symbols, or of events whatever their kind is.
+    pub(super) fn new(plan: &Plan, symbols: Option<&[Symbol]>) -> KindIndex {
+        let of_kind = plan.predicates.iter().filter(|plan| symbols.is_none_or(|symbols| plan.is_about(symbols)));
+        let mut always = Vec::new();
+        let mut gathered: Vec<(FieldNumber, Gathered)> = Vec::new();
+        for filed in choose(plan, of_kind) {
+            let id = filed.predicate.id;
+            let Some(access) = filed.access else {
+                always.push(id);
+                continue;
+            };
+            for Key { field, value } in &access.keys {
+                let place = gathered.iter().position(|(known, _)| known == field).unwrap_or_else(|| {
+                    gathered.push((*field, Gathered::default()));
+                    gathered.len() - 1
+                });
+                if let Some((_, gathered)) = gathered.get_mut(place) {
+                    gathered.add(value, id);
+                }
+            }
+        }
+        let mut index = KindIndex { always, fields: Vec::new(), places: Vec::new() };
+        for (field, gathered) in gathered {
+            // A pack has at most some thousand fields: more than 65,534 keys are not built, and their predicates are
+            // candidates for every event.
+            match (gathered.finish(), u16::try_from(index.fields.len() + 1)) {
+                (Ok(built), Ok(place)) => {
+                    index.fields.push(built);
+                    let number = field.0 as usize;
+                    if index.places.len() <= number {
+                        index.places.resize(number + 1, 0);
+                    }
+                    index.places[number] = place;
+                }
+                (Ok(built), Err(_)) => index.always.extend(built.predicates()),
+                (Err(predicates), _) => index.always.extend(predicates),
+            }
+        }
+        index.always.sort_unstable();
+        index.always.dedup();
+        index
+    }
+
+    /// What the values of a field find, if it is a key.
+    #[inline]
+    pub(super) fn field(&self, number: FieldNumber) -> Option<&FieldIndex> {
+        let place = usize::from(*self.places.get(number.0 as usize)?);
+        self.fields.get(place.checked_sub(1)?)
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, value: &KeyValue, id: PredicateId) {
+        let predicates = match value {
+            KeyValue::Text(text) => {
+                self.index.lengths |= length_bit(text);
+                self.index.texts.entry(text.clone()).or_default()
+            }
+            KeyValue::Number(number) => self.index.numbers.entry(*number).or_default(),
+            KeyValue::Part(part, anchor) => self.parts.entry((part.clone(), *anchor)).or_default(),
+        };
+        if predicates.last() != Some(&id) {
+            predicates.push(id);
+        }
+    }
+
+    /// The finished index; all predicates when their parts are more than an automaton takes.
+    fn finish(mut self) -> Result<FieldIndex, Vec<PredicateId>> {
+        if self.parts.is_empty() {
+            return Ok(self.index);
+        }
+        let mut parts: Vec<_> = self.parts.into_iter().collect();
+        parts.sort_unstable();
+        let texts = parts.iter().map(|((text, _), _)| text.as_bytes());
+        match AhoCorasick::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts) {
+            Ok(automaton) => {
+                let found = parts.into_iter().map(|((_, anchor), predicates)| (anchor, predicates)).collect();
+                self.index.parts = Some(Parts { automaton, found });
+                Ok(self.index)
+            }
+            Err(_) => {
+                let mut all = self.index.predicates();
+                all.extend(parts.into_iter().flat_map(|(_, predicates)| predicates));
+                Err(all)
+            }
+        }
+    }
+}
+
+impl FieldIndex {
+    fn predicates(&self) -> Vec<PredicateId> {
+        let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|(_, predicates)| predicates);
+        self.texts.values().chain(self.numbers.values()).chain(parts).flatten().copied().collect()
+    }
+
+    /// Tells what a text finds; it is folded.
+    pub(super) fn find_text(&self, text: &str, mut tell: impl FnMut(&[PredicateId])) {
+        if self.lengths & length_bit(text) != 0
+            && let Some(predicates) = self.texts.get(text)
+        {
+            tell(predicates);
+        }
+        let Some(parts) = &self.parts else { return };
+        for part in parts.automaton.find_overlapping_iter(text) {
+            let Some((anchor, predicates)) = parts.found.get(part.pattern().as_usize()) else { continue };
+            let stands = match anchor {
+                Anchor::Start => part.start() == 0,
+                Anchor::Anywhere => true,
+                Anchor::End => part.end() == text.len(),
+            };
+            if stands {
+                tell(predicates);
+            }
+        }
+    }
+
+    /// What a number finds.
+    pub(super) fn find_number(&self, number: i64) -> &[PredicateId] {
+        self.numbers.get(&number).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn length_bit(text: &str) -> u64 {
+    1 << text.len().min(63)
+}
