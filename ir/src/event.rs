@@ -6,6 +6,7 @@
 //! object, so that the values of one object stay together.
 
 use std::collections::HashMap;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use kestrel_schema::FieldType;
@@ -106,6 +107,33 @@ struct Entry {
     stored: Stored,
 }
 
+/// A value of an event, not looked at yet.
+#[derive(Debug, Clone, Copy)]
+pub struct EventEntry<'e> {
+    event: &'e Event,
+    entry: &'e Entry,
+}
+
+impl<'e> EventEntry<'e> {
+    /// The field that has the value.
+    #[inline]
+    pub fn field(self) -> FieldNumber {
+        self.entry.field
+    }
+
+    /// The number of the object that the value belongs to.
+    #[inline]
+    pub fn element(self) -> u32 {
+        self.entry.element
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(self) -> FieldValue<'e> {
+        self.event.value_of(self.entry)
+    }
+}
+
 /// One event: when, which, and the values of its fields.
 #[derive(Debug, Clone, Default)]
 pub struct Event {
@@ -119,6 +147,8 @@ pub struct Event {
     pub flags: EventFlags,
     entries: Vec<Entry>,
     heap: String,
+    /// The number of the last object of each object field, while a decoder counts them.
+    pub(crate) objects: Vec<(FieldNumber, u32)>,
 }
 
 /// What a source has to say about the quality of an event, as a bit set.
@@ -158,6 +188,7 @@ impl Event {
         self.flags = EventFlags::default();
         self.entries.clear();
         self.heap.clear();
+        self.objects.clear();
     }
 
     /// Adds a value of a `long` or `date` field.
@@ -205,6 +236,19 @@ impl Event {
         self.push(field, element, stored);
     }
 
+    /// Adds a text that is made by writing.
+    pub fn push_written(&mut self, field: FieldNumber, element: u32, text: fmt::Arguments<'_>) {
+        let start = self.heap.len();
+        // Writing into memory does not fail.
+        let _ = self.heap.write_fmt(text);
+        let (Ok(offset), Ok(length)) = (u32::try_from(start), u32::try_from(self.heap.len() - start)) else {
+            self.heap.truncate(start);
+            self.flags.insert(EventFlags::TRUNCATED);
+            return;
+        };
+        self.push(field, element, Stored::Text { offset, length });
+    }
+
     fn push(&mut self, field: FieldNumber, element: u32, stored: Stored) {
         self.entries.push(Entry { field, element, stored });
     }
@@ -212,6 +256,11 @@ impl Event {
     /// All values in the order in which they were added: field, number of the object, value.
     pub fn values(&self) -> impl Iterator<Item = (FieldNumber, u32, FieldValue<'_>)> {
         self.entries.iter().map(|entry| (entry.field, entry.element, self.value_of(entry)))
+    }
+
+    /// The same, each value to be asked for.
+    pub fn entries(&self) -> impl Iterator<Item = EventEntry<'_>> {
+        self.entries.iter().map(|entry| EventEntry { event: self, entry })
     }
 
     /// The values of one field, in order.

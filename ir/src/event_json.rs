@@ -13,12 +13,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use kestrel_schema::{EventFields, FieldType, TimestampFormat};
+use rustc_hash::FxBuildHasher;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use thiserror::Error;
 
 use crate::event::{Event, EventFlags, FieldNumber, FieldTable, FieldValue, ip_octets};
 use crate::time;
-use crate::value::format_float;
 
 /// Why a text is no event.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -62,7 +62,8 @@ pub struct Decoder {
 /// A point in the tree of the wanted fields' names.
 #[derive(Debug, Clone, Default)]
 struct TrieNode {
-    children: HashMap<String, usize>,
+    /// Every name below this point, dotted ones too, so that a key is looked up once.
+    below: HashMap<Box<str>, usize, FxBuildHasher>,
     field: Option<(FieldNumber, FieldType)>,
     role: Option<Role>,
 }
@@ -80,7 +81,6 @@ struct Reading<'d> {
     event: &'d mut Event,
     timestamp: Option<i64>,
     bad_timestamp: Option<String>,
-    objects: Vec<(FieldNumber, u32)>,
 }
 
 impl Decoder {
@@ -105,17 +105,23 @@ impl Decoder {
     }
 
     fn node(&mut self, name: &str) -> usize {
-        let mut node = 0;
-        for part in name.split('.') {
-            node = match self.nodes[node].children.get(part) {
+        // The points on the way, each with the name that leads on from it.
+        let (mut way, mut node) = (vec![(0, 0)], 0);
+        let ends = name.match_indices('.').map(|(dot, _)| dot).chain([name.len()]);
+        for end in ends {
+            let start = way.last().map_or(0, |&(_, start)| start);
+            node = match self.nodes[node].below.get(&name[start..end]) {
                 Some(&child) => child,
                 None => {
                     let child = self.nodes.len();
                     self.nodes.push(TrieNode::default());
-                    self.nodes[node].children.insert(part.to_owned(), child);
+                    for &(ancestor, start) in &way {
+                        self.nodes[ancestor].below.insert(name[start..end].into(), child);
+                    }
                     child
                 }
             };
+            way.push((node, end + 1));
         }
         node
     }
@@ -123,7 +129,7 @@ impl Decoder {
     /// Reads one document into `event`, whose fields are replaced; its ordinal is left 0 for the caller to set.
     pub fn decode(&self, json: &[u8], event: &mut Event) -> Result<(), DecodeError> {
         event.clear();
-        let mut reading = Reading { decoder: self, event, timestamp: None, bad_timestamp: None, objects: Vec::new() };
+        let mut reading = Reading { decoder: self, event, timestamp: None, bad_timestamp: None };
         let mut deserializer = serde_json::Deserializer::from_slice(json);
         let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
         let root = Place { reading: &mut reading, node: 0, element: 0 };
@@ -216,13 +222,14 @@ impl Reading<'_> {
 
     /// The number of the next object of a wanted object field.
     fn next_object(&mut self, field: FieldNumber) -> u32 {
-        match self.objects.iter_mut().find(|(known, _)| *known == field) {
+        let objects = &mut self.event.objects;
+        match objects.iter_mut().find(|(known, _)| *known == field) {
             Some((_, next)) => {
                 *next += 1;
                 *next
             }
             None => {
-                self.objects.push((field, 0));
+                objects.push((field, 0));
                 0
             }
         }
@@ -237,11 +244,11 @@ fn push(event: &mut Event, number: FieldNumber, field_type: FieldType, element: 
             FieldValue::Text(if value { "true" } else { "false" })
         }
         (FieldType::Keyword | FieldType::Version, Raw::Integer(value)) => {
-            event.push_value(number, element, FieldValue::Text(&value.to_string()));
+            event.push_written(number, element, format_args!("{value}"));
             return true;
         }
         (FieldType::Keyword | FieldType::Version, Raw::Float(value)) => {
-            event.push_value(number, element, FieldValue::Text(&format_float(value)));
+            event.push_written(number, element, format_args!("{value:?}"));
             return true;
         }
         (FieldType::Long, Raw::Integer(value)) => FieldValue::Integer(value),
@@ -375,14 +382,7 @@ impl Visitor<'_> for Name<'_> {
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Option<usize>, E> {
-        let mut node = self.node;
-        for part in key.split('.') {
-            match self.decoder.nodes[node].children.get(part) {
-                Some(&child) => node = child,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(node))
+        Ok(self.decoder.nodes[self.node].below.get(key).copied())
     }
 }
 

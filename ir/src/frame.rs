@@ -199,8 +199,13 @@ pub struct FrameBuilder {
     layout: Layout,
     slots: usize,
     targets: Vec<Target>,
+    /// The top-level object fields whose children somebody reads: field, slot, bytes of one object's slots.
+    objects: Vec<(FieldId, usize, usize)>,
     bytes: Vec<u8>,
-    filled: Vec<u32>,
+    /// By slot: how many values the event has, and how many are written.
+    counts: Vec<(u32, u32)>,
+    /// The slots that the event fills.
+    touched: Vec<u32>,
     children: Vec<Child>,
 }
 
@@ -230,8 +235,15 @@ impl FrameBuilder {
             layout: layout.clone(),
             slots,
             targets,
+            objects: layout
+                .iter()
+                .filter(|(_, field)| field.field_type == FieldType::Object && field.parent.is_none())
+                .map(|(id, field)| (id, field.slot as usize, layout.children(id).count() * SLOT_SIZE))
+                .filter(|(_, _, width)| *width > 0)
+                .collect(),
             bytes: Vec::with_capacity(4096),
-            filled: vec![0; slots],
+            counts: vec![(0, 0); slots],
+            touched: Vec::new(),
             children: Vec::new(),
         }
     }
@@ -252,9 +264,8 @@ impl FrameBuilder {
         let mut flags = event.flags;
         self.count_values(event);
         self.reserve_arrays();
-        self.filled.fill(0);
-        for (number, element, value) in event.values() {
-            let Some(target) = self.targets.get(number.0 as usize).copied() else { continue };
+        for entry in event.entries() {
+            let Some(target) = self.targets.get(entry.field().0 as usize).copied() else { continue };
             if target.slot.is_none() && target.child.is_none() {
                 continue;
             }
@@ -262,7 +273,7 @@ impl FrameBuilder {
                 flags.insert(EventFlags::TRUNCATED);
                 break;
             }
-            let raw = append(&mut self.bytes, value);
+            let raw = append(&mut self.bytes, entry.value());
             if let Some(slot) = target.slot {
                 self.fill(slot as usize, raw);
             }
@@ -270,11 +281,11 @@ impl FrameBuilder {
                 && let Some(field) = self.layout.get(child)
                 && let Some(parent) = field.parent
             {
-                self.children.push(Child { parent, element, slot: field.slot, raw });
+                self.children.push(Child { parent, element: entry.element(), slot: field.slot, raw });
             }
         }
-        self.write_counts();
         self.write_objects();
+        self.write_counts();
         let length = self.bytes.len() as u32;
         put_u32(&mut self.bytes, 0, FRAME_VERSION);
         put_u32(&mut self.bytes, 4, length);
@@ -292,44 +303,50 @@ impl FrameBuilder {
     }
 
     fn count_values(&mut self, event: &Event) {
-        self.filled.fill(0);
-        for (number, _, _) in event.values() {
-            if let Some(Target { slot: Some(slot), .. }) = self.targets.get(number.0 as usize) {
-                self.filled[*slot as usize] += 1;
+        for entry in event.entries() {
+            if let Some(Target { slot: Some(slot), .. }) = self.targets.get(entry.field().0 as usize) {
+                let (count, _) = &mut self.counts[*slot as usize];
+                if *count == 0 {
+                    self.touched.push(*slot);
+                }
+                *count += 1;
             }
         }
     }
 
     /// Gives each field with more than one value its array; until [`Self::write_counts`] the slot's count stays 0.
     fn reserve_arrays(&mut self) {
-        for slot in 0..self.slots {
-            let count = self.filled[slot] as usize;
+        for &slot in &self.touched {
+            let (count, _) = self.counts[slot as usize];
             if count > 1 {
                 let array = self.bytes.len();
-                self.bytes.resize(array + count * 8, 0);
-                put_u32(&mut self.bytes, slot_offset(self.slots, slot) + 4, array as u32);
+                self.bytes.resize(array + count as usize * 8, 0);
+                put_u32(&mut self.bytes, slot_offset(self.slots, slot as usize) + 4, array as u32);
             }
         }
     }
 
     fn fill(&mut self, slot: usize, raw: u64) {
         let offset = slot_offset(self.slots, slot);
-        let index = self.filled[slot] as usize;
-        self.filled[slot] += 1;
+        let (count, written) = &mut self.counts[slot];
+        let index = *written as usize;
+        *written += 1;
         if index == 0 {
             put_u64(&mut self.bytes, offset + 8, raw);
         }
-        let array = get_u32(&self.bytes, offset + 4) as usize;
-        if array != 0 {
+        if *count > 1 {
+            let array = get_u32(&self.bytes, offset + 4) as usize;
             put_u64(&mut self.bytes, array + index * 8, raw);
         }
     }
 
+    /// Writes how many values each field has, and forgets them.
     fn write_counts(&mut self) {
-        for slot in 0..self.slots {
-            let count = self.filled[slot];
-            if count > 0 {
-                put_u32(&mut self.bytes, slot_offset(self.slots, slot), count);
+        for slot in self.touched.drain(..) {
+            let slot = slot as usize;
+            let (_, written) = std::mem::take(&mut self.counts[slot]);
+            if written > 0 {
+                put_u32(&mut self.bytes, slot_offset(self.slots, slot), written);
                 self.bytes[HEADER_SIZE + slot / 8] |= 1 << (slot % 8);
             }
         }
@@ -337,14 +354,11 @@ impl FrameBuilder {
 
     /// Writes the slots of each object behind everything else and points the object field's values at them.
     fn write_objects(&mut self) {
-        let layout = std::mem::take(&mut self.layout);
-        for (id, field) in layout.iter().filter(|(_, field)| field.field_type == FieldType::Object) {
-            let width = layout.children(id).count() * SLOT_SIZE;
-            if width == 0 || field.parent.is_some() {
-                continue;
-            }
-            let offset = slot_offset(self.slots, field.slot as usize);
-            for element in 0..self.filled[field.slot as usize] {
+        for number in 0..self.objects.len() {
+            let (id, slot, width) = self.objects[number];
+            let offset = slot_offset(self.slots, slot);
+            let (count, written) = self.counts[slot];
+            for element in 0..written {
                 align(&mut self.bytes);
                 let object = self.bytes.len();
                 self.bytes.resize(object + width, 0);
@@ -352,13 +366,12 @@ impl FrameBuilder {
                 if element == 0 {
                     put_u64(&mut self.bytes, offset + 8, object as u64);
                 }
-                let array = get_u32(&self.bytes, offset + 4) as usize;
-                if array != 0 {
+                if count > 1 {
+                    let array = get_u32(&self.bytes, offset + 4) as usize;
                     put_u64(&mut self.bytes, array + element as usize * 8, object as u64);
                 }
             }
         }
-        self.layout = layout;
     }
 
     fn write_object(&mut self, parent: FieldId, element: u32, object: usize) {

@@ -5,6 +5,40 @@ pub fn has_wildcard(pattern: &str) -> bool {
     pattern.bytes().any(|byte| byte == b'*' || byte == b'?')
 }
 
+/// Where a literal stands in each text that its pattern matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anchor {
+    /// At the start.
+    Start,
+    /// Somewhere.
+    Anywhere,
+    /// At the end.
+    End,
+}
+
+/// A text that stands in each text that a wildcard pattern matches: its longest part without wildcards. `None` when that
+/// is too short to be worth looking for.
+pub fn required_literal(pattern: &str) -> Option<(Anchor, &str)> {
+    let parts: Vec<&str> = pattern.split(['*', '?']).collect();
+    let (place, literal) = parts.iter().enumerate().max_by_key(|(_, part)| part.len())?;
+    let anchor = anchor_of(place, parts.len());
+    is_worth_looking_for(anchor, literal).then_some((anchor, *literal))
+}
+
+/// Where part number `place` of `count` parts stands.
+pub(crate) fn anchor_of(place: usize, count: usize) -> Anchor {
+    match place {
+        0 => Anchor::Start,
+        _ if place + 1 == count => Anchor::End,
+        _ => Anchor::Anywhere,
+    }
+}
+
+/// One character is enough where it stands at an end.
+pub(crate) fn is_worth_looking_for(anchor: Anchor, literal: &str) -> bool {
+    literal.len() >= if anchor == Anchor::Anywhere { 2 } else { 1 }
+}
+
 /// Whether `pattern` matches the whole of `text`, character by character. Case is the caller's concern: to ignore it,
 /// fold both sides.
 ///

@@ -36,9 +36,10 @@ use std::sync::Arc;
 
 use regex_automata::meta;
 use regex_automata::util::syntax;
-use regex_syntax::hir::{Hir, Look};
+use regex_syntax::hir::{Hir, HirKind, Look};
 use thiserror::Error;
 
+use crate::pattern::{Anchor, anchor_of, is_worth_looking_for};
 use derive::Automaton;
 use parse::Tree;
 
@@ -136,6 +137,33 @@ pub fn compile(pattern: &str, fold: bool) -> Result<Regex, RegexError> {
     let tree = parse::parse(pattern, fold)?;
     let mut room = MAX_PROGRAM;
     Ok(Regex { program: program(&tree, &mut room)? })
+}
+
+/// A text that stands in each text that a pattern matches, whatever its case: the longest of those that the pattern is put
+/// together from. `None` when there is none that is worth looking for.
+pub fn required_literal(pattern: &str) -> Option<(Anchor, String)> {
+    let Tree::Plain(hir) = parse::parse(pattern, false).ok()? else { return None };
+    let mut parts = vec![Vec::new()];
+    literal_parts(&hir, &mut parts);
+    let (place, literal) = parts.iter().enumerate().max_by_key(|(_, part)| part.len())?;
+    let anchor = anchor_of(place, parts.len());
+    let literal = String::from_utf8(literal.clone()).ok()?;
+    is_worth_looking_for(anchor, &literal).then_some((anchor, literal))
+}
+
+/// The literals of an expression, one behind the other; between two of them anything may stand.
+fn literal_parts(hir: &Hir, parts: &mut Vec<Vec<u8>>) {
+    match hir.kind() {
+        HirKind::Empty => {}
+        HirKind::Literal(literal) => {
+            if let Some(part) = parts.last_mut() {
+                part.extend_from_slice(&literal.0);
+            }
+        }
+        HirKind::Capture(capture) => literal_parts(&capture.sub, parts),
+        HirKind::Concat(concat) => concat.iter().for_each(|hir| literal_parts(hir, parts)),
+        _ => parts.push(Vec::new()),
+    }
 }
 
 /// Compiles a tree within `room` bytes, which are for all its parts together.

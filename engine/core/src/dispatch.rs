@@ -6,14 +6,14 @@
 //! ```text
 //! event ─▶ its kind: the values of category, type, action, … that rules name ─▶ that kind's index, built when first met
 //!            │                                                                    predicates whose guard fits the kind,
-//!            ▼                                                                    each filed under its rarest clause
+//!            ▼                                                                    each filed under its rarest clauses
 //!          each field that is a key for some of them:
 //!            its text, folded ──▶ hash table       names, extensions, paths
 //!                             └─▶ one automaton    prefixes, suffixes, infixes of all of them together
 //!            its number ────────▶ hash table       ports, ids
 //! ```
 //!
-//! Which clause is rarest is measured: of some events all guards are looked at ([`Dispatch::observe`]), and the indexes
+//! Which clauses are rarest is measured: of some events all guards are looked at ([`Dispatch::observe`]), and the indexes
 //! are built anew when enough was learned. What is measured changes the cost of an event and never its answer.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ use kestrel_ir::model::{Ir, PredicateId};
 use rustc_hash::FxBuildHasher;
 
 use crate::atoms::{AtomCache, Atoms};
-use index::KindIndex;
+use index::{KindIndex, Posting};
 use plan::{Plan, Symbol};
 
 mod choice;
@@ -63,29 +63,34 @@ struct Scratch {
     found: Found,
 }
 
-/// The candidates of one event, each once.
+/// What was found for one event.
 #[derive(Debug, Default)]
 struct Found {
-    /// For each predicate the number of the event that it was found for last.
-    stamps: Vec<u32>,
-    stamp: u32,
+    /// For each predicate the number of the event that it was found for last, and which of its clauses.
+    predicates: Vec<(u32, u8)>,
+    event: u32,
 }
 
 impl Found {
     fn begin(&mut self) {
-        self.stamp = self.stamp.wrapping_add(1);
-        if self.stamp == 0 {
-            self.stamps.fill(0);
-            self.stamp = 1;
+        self.event = self.event.wrapping_add(1);
+        if self.event == 0 {
+            self.predicates.fill((0, 0));
+            self.event = 1;
         }
     }
 
-    fn add(&mut self, predicates: &[PredicateId], out: &mut Vec<PredicateId>) {
-        for &id in predicates {
-            if let Some(stamp) = self.stamps.get_mut(id.index())
-                && std::mem::replace(stamp, self.stamp) != self.stamp
-            {
-                out.push(id);
+    /// Notes clauses; a predicate all of whose clauses are found is a candidate.
+    fn note(&mut self, postings: &[Posting], clauses: &[u8], out: &mut Vec<PredicateId>) {
+        for &Posting { predicate, clause } in postings {
+            let index = predicate.index();
+            let (Some((event, found)), Some(&all)) = (self.predicates.get_mut(index), clauses.get(index)) else {
+                continue;
+            };
+            let before = if *event == self.event { *found } else { 0 };
+            (*event, *found) = (self.event, before | clause);
+            if *found == all && before != all {
+                out.push(predicate);
             }
         }
     }
@@ -102,7 +107,10 @@ impl Dispatch {
             events: 0,
             observed: 0,
             rebuild_at: OBSERVED_AT_FIRST,
-            scratch: Scratch { found: Found { stamps: vec![0; ir.predicates.len()], stamp: 0 }, ..Scratch::default() },
+            scratch: Scratch {
+                found: Found { predicates: vec![(0, 0); ir.predicates.len()], event: 0 },
+                ..Scratch::default()
+            },
         }
     }
 
@@ -123,22 +131,31 @@ impl Dispatch {
         };
         let Some(index) = index else { return };
         found.begin();
-        found.add(&index.always, out);
-        for (number, _, value) in event.values() {
-            let Some(field) = index.field(number) else { continue };
-            match value {
+        out.extend_from_slice(&index.always);
+        for entry in event.entries() {
+            let Some(field) = index.field(entry.field()) else { continue };
+            match entry.value() {
                 FieldValue::Text(text) => {
                     folded.clear();
                     fold_into(text, folded);
-                    field.find_text(folded, |predicates| found.add(predicates, out));
+                    field.find_text(folded, |postings| found.note(postings, &index.clauses, out));
                 }
-                FieldValue::Integer(value) => found.add(field.find_number(value), out),
+                FieldValue::Integer(value) => found.note(field.find_number(value), &index.clauses, out),
                 _ => {}
             }
         }
         if let Some(added) = out.get_mut(start..) {
             added.sort_unstable();
         }
+    }
+
+    /// TMP
+    pub fn dump(&self) -> String {
+        let mut out = String::new();
+        for (symbols, index) in self.kinds.iter().map(|(s, i)| (s, &self.indexes[*i])) {
+            out.push_str(&format!("kind {symbols:?}: {}\n", index.dump()));
+        }
+        out
     }
 
     /// Whether the event that was dispatched last should be observed, so that the index fits what comes.

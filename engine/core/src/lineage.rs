@@ -3,16 +3,18 @@
 //! In: events, in order, with the ids of their process, its parent and as many ancestors as the source knows. Out:
 //! whether a related process had an event that fulfilled a predicate. A process is remembered while it or a descendant
 //! lives; the number of processes is bounded, the least recently seen leaves first and is counted.
+//!
+//! All questions are answered together: an event looks its ancestors up once and unites their marks, a bit a question.
+
+mod processes;
+
+use std::sync::Arc;
 
 use kestrel_ir::frame::{Frame, Slot};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, AtomId, Ir, LineageFields, PredicateId, Relation};
 
-use crate::key::{JoinKey, KeyPart};
-use crate::store::Store;
-
-/// How many links up a descent is followed.
-const MAX_GENERATIONS: usize = 128;
+use processes::{Marks, Processes};
 
 /// What a pack asks about one predicate.
 #[derive(Debug, Clone)]
@@ -27,29 +29,23 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Lineage {
     fields: LineageFields,
-    questions: Vec<Question>,
-    processes: Store<Process>,
-    evicted: u64,
+    questions: Arc<[Question]>,
+    processes: Processes,
     current: Option<Current>,
-}
-
-#[derive(Debug, Default)]
-struct Process {
-    parent: Option<JoinKey>,
-    /// How many remembered processes have this one as their parent.
-    children: u32,
-    ended: bool,
-    /// The questions that an event of this process answered, by number.
-    marks: Vec<u32>,
+    /// The marks of the current event's parent, and of all whom it descends from.
+    parent: Marks,
+    ancestors: Marks,
 }
 
 /// The process of the event that is being matched.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Current {
-    entity: JoinKey,
-    parent: Option<JoinKey>,
-    ancestry: Vec<JoinKey>,
+    process: u32,
     ends: bool,
+    /// Whether the process is among its own ancestors, as a source may claim.
+    is_own_ancestor: bool,
+    /// The same of its parent.
+    is_own_parent: bool,
 }
 
 impl Lineage {
@@ -67,17 +63,25 @@ impl Lineage {
         }
         // A predicate that asks about lineage itself comes behind those that it asks about.
         questions.sort_by_key(|question| question.predicate);
-        Some(Lineage { fields, questions, processes: Store::new(capacity), evicted: 0, current: None })
+        let marks = Marks::for_questions(questions.len());
+        Some(Lineage {
+            fields,
+            processes: Processes::new(capacity, questions.len()),
+            questions: questions.into(),
+            current: None,
+            parent: marks.clone(),
+            ancestors: marks,
+        })
     }
 
     /// What is asked, in the order in which it is to be answered.
-    pub fn questions(&self) -> &[Question] {
+    pub fn questions(&self) -> &Arc<[Question]> {
         &self.questions
     }
 
     /// How many processes had to leave because there were too many.
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.processes.evicted()
     }
 
     /// How many processes are remembered.
@@ -87,7 +91,7 @@ impl Lineage {
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.processes.is_empty()
+        self.processes.len() == 0
     }
 
     /// Takes the next event: learns who its process is and descends from.
@@ -98,70 +102,63 @@ impl Lineage {
                 _ => None,
             })
         };
-        let key = |text: &str| -> JoinKey { Box::new([KeyPart::Text(text.into())]) };
-        self.current = texts(self.fields.entity).next().map(|entity| Current {
-            entity: key(entity),
-            parent: texts(self.fields.parent).next().filter(|parent| *parent != entity).map(key),
-            ancestry: texts(self.fields.ancestry).map(key).collect(),
-            ends: texts(self.fields.event_type).any(|word| word == "end"),
-        });
-        let Some(Current { entity, parent, ends, .. }) = &self.current else { return };
-        let (entity, parent, ends) = (entity.clone(), parent.clone(), *ends);
-        let known = self.insert(&entity).map(|process| {
-            process.ended |= ends;
-            process.parent.is_some()
-        });
-        if let (Some(false), Some(parent)) = (known, parent) {
-            if let Some(process) = self.insert(&parent) {
-                process.children += 1;
-            }
-            // The parent's entry may have pushed out the child's, when room is very short.
-            match self.processes.peek(&entity) {
-                Some(process) => process.parent = Some(parent),
-                None => self.leave(&parent),
-            }
+        self.current = None;
+        self.parent.clear();
+        self.ancestors.clear();
+        let Some(entity) = texts(self.fields.entity).next() else { return };
+        let ends = texts(self.fields.event_type).any(|word| word == "end");
+        let named_parent = texts(self.fields.parent).next().filter(|parent| *parent != entity);
+        let processes = &mut self.processes;
+        let process = processes.see(entity);
+        if ends {
+            processes.end(process);
         }
+        if let Some(name) = named_parent
+            && processes.parent(process).is_none()
+        {
+            // There is room for two, so that the parent does not push out the child.
+            let parent = processes.see(name);
+            processes.adopt(process, parent);
+        }
+        let parent = match named_parent {
+            Some(name) => processes.find(name),
+            None => processes.parent(process),
+        };
+        let mut current = Current { process, ends, is_own_ancestor: false, is_own_parent: parent == Some(process) };
+        if let Some(parent) = parent {
+            self.parent.unite(processes.marks(parent));
+        }
+        for ancestor in texts(self.fields.ancestry).filter_map(|name| processes.find(name)) {
+            self.ancestors.unite(processes.marks(ancestor));
+            current.is_own_ancestor |= ancestor == process;
+        }
+        for ancestor in processes.line(parent) {
+            self.ancestors.unite(processes.marks(ancestor));
+            current.is_own_ancestor |= ancestor == process;
+        }
+        self.current = Some(current);
     }
 
     /// The event's process had an event that fulfils the question's predicate.
     pub fn mark(&mut self, question: usize) {
-        let Some(Current { entity, .. }) = &self.current else { return };
-        if let Some(process) = self.processes.peek(entity)
-            && !process.marks.contains(&(question as u32))
-        {
-            process.marks.push(question as u32);
+        let Some(current) = self.current else { return };
+        self.processes.mark(current.process, question);
+        if current.is_own_parent {
+            self.parent.set(question);
+        }
+        if current.is_own_ancestor {
+            self.ancestors.set(question);
         }
     }
 
     /// Whether a process so related to the event's had an event that fulfils the question's predicate.
-    pub fn holds(&mut self, question: usize, relation: Relation) -> bool {
-        let Some(current) = self.current.take() else { return false };
-        let holds = match relation {
-            Relation::Event => self.is_marked(&current.entity, question),
-            Relation::Child => self.parent(&current).is_some_and(|parent| self.is_marked(&parent, question)),
-            Relation::Descendant => {
-                current.ancestry.iter().any(|ancestor| self.is_marked(ancestor, question))
-                    || self.is_ancestor_marked(self.parent(&current), question)
-            }
-        };
-        self.current = Some(current);
-        holds
-    }
-
-    fn parent(&self, current: &Current) -> Option<JoinKey> {
-        current.parent.clone().or_else(|| self.parent_of(&current.entity))
-    }
-
-    /// Whether `next`, or one that it descends from, is marked.
-    fn is_ancestor_marked(&self, mut next: Option<JoinKey>, question: usize) -> bool {
-        for _ in 0..MAX_GENERATIONS {
-            let Some(ancestor) = next else { return false };
-            if self.is_marked(&ancestor, question) {
-                return true;
-            }
-            next = self.parent_of(&ancestor);
+    pub fn holds(&self, question: usize, relation: Relation) -> bool {
+        let Some(current) = self.current else { return false };
+        match relation {
+            Relation::Event => self.processes.marks(current.process).is_set(question),
+            Relation::Child => self.parent.is_set(question),
+            Relation::Descendant => self.ancestors.is_set(question),
         }
-        false
     }
 
     /// The event is done: a process that has ended is forgotten when no descendant is left.
@@ -169,51 +166,7 @@ impl Lineage {
         if let Some(current) = self.current.take()
             && current.ends
         {
-            self.forget(current.entity);
-        }
-    }
-
-    fn parent_of(&self, key: &JoinKey) -> Option<JoinKey> {
-        self.processes.look(key)?.parent.clone()
-    }
-
-    fn is_marked(&self, key: &JoinKey, question: usize) -> bool {
-        self.processes.look(key).is_some_and(|process| process.marks.contains(&(question as u32)))
-    }
-
-    fn insert(&mut self, key: &JoinKey) -> Option<&mut Process> {
-        let (_, evicted) = self.processes.get_or_insert(key);
-        if let Some(process) = evicted {
-            self.evicted += 1;
-            if let Some(parent) = process.parent {
-                self.leave(&parent);
-            }
-        }
-        self.processes.peek(key)
-    }
-
-    /// One child less; the last child of a process that has ended takes it along.
-    fn leave(&mut self, parent: &JoinKey) {
-        if let Some(process) = self.processes.peek(parent) {
-            process.children = process.children.saturating_sub(1);
-        }
-        self.forget(parent.clone());
-    }
-
-    /// Forgets a process that has ended and has no children, then its parent in the same way, and so on.
-    fn forget(&mut self, key: JoinKey) {
-        let mut next = Some(key);
-        while let Some(key) = next {
-            let gone = self.processes.peek(&key).is_some_and(|process| process.ended && process.children == 0);
-            if !gone {
-                return;
-            }
-            next = self.processes.remove(&key).and_then(|process| process.parent);
-            if let Some(parent) = &next
-                && let Some(process) = self.processes.peek(parent)
-            {
-                process.children = process.children.saturating_sub(1);
-            }
+            self.processes.forget(current.process);
         }
     }
 }

@@ -247,11 +247,10 @@ impl Matcher {
             error: &mut self.runtime_error,
         };
         lineage.begin(&self.ir.layout, item.frame);
-        for number in 0..lineage.questions().len() {
-            let Question { predicate, atoms } = lineage.questions()[number].clone();
-            if let Ok(position) = self.candidates.binary_search(&predicate) {
+        for (number, Question { predicate, atoms }) in lineage.questions().clone().iter().enumerate() {
+            if let Ok(position) = self.candidates.binary_search(predicate) {
                 self.hits.clear();
-                evaluator.evaluate(item.frame, item.cache, &[predicate], &mut self.hits);
+                evaluator.evaluate(item.frame, item.cache, &[*predicate], &mut self.hits);
                 if !self.hits.is_empty() {
                     lineage.mark(number);
                 }
@@ -259,7 +258,7 @@ impl Matcher {
                     self.candidates.remove(position);
                 }
             }
-            for (atom, relation) in atoms {
+            for &(atom, relation) in atoms {
                 if lineage.holds(number, relation) {
                     item.cache.add_lineage(atom);
                 }

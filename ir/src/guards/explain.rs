@@ -9,7 +9,8 @@ use std::fmt;
 use super::analysis::Analysis;
 use super::{Clause, Guard, MAX_CLAUSE_ATOMS, MAX_CLAUSES, Rank};
 use crate::model::{Atom, AtomId, Ir, Node, NodeId, PredicateId, StringMatch};
-use crate::pattern::has_wildcard;
+use crate::pattern::{has_wildcard, required_literal};
+use crate::regex;
 use crate::text::atom_expression;
 use crate::verify::MAX_DEPTH;
 
@@ -62,7 +63,10 @@ pub fn filed_under<'g>(ir: &Ir, guard: &'g Guard) -> Option<&'g Clause> {
     let indexed = |atom: &AtomId| match ir.atom(*atom) {
         Some(Atom::Strings { matching: StringMatch::Exact, .. } | Atom::Integers { .. }) => true,
         Some(Atom::Strings { matching: StringMatch::Wildcard, strings, .. }) => {
-            strings.iter().all(|pattern| !has_wildcard(pattern) || longest_literal(pattern).is_some())
+            strings.iter().all(|pattern| !has_wildcard(pattern) || required_literal(pattern).is_some())
+        }
+        Some(Atom::Strings { matching: StringMatch::Regex, strings, .. }) => {
+            strings.iter().all(|pattern| regex::required_literal(pattern).is_some())
         }
         _ => false,
     };
@@ -77,33 +81,6 @@ pub fn filed_under<'g>(ir: &Ir, guard: &'g Guard) -> Option<&'g Clause> {
         guard.clauses.iter().filter(|clause| clause.rank != Rank::Worthless && clause.atoms.iter().all(indexed));
     clauses.min_by_key(|clause| (preference(clause.rank), clause.atoms.len()))
 }
-
-/// The longest part of a wildcard pattern without wildcards, and which of its parts it is; `None` when it is too short to
-/// be worth looking for.
-pub fn longest_literal(pattern: &str) -> Option<(Anchor, &str)> {
-    let parts: Vec<&str> = pattern.split(['*', '?']).collect();
-    let (place, longest) = parts.iter().enumerate().max_by_key(|(_, part)| part.len())?;
-    let anchor = match place {
-        0 => Anchor::Start,
-        _ if place + 1 == parts.len() => Anchor::End,
-        _ => Anchor::Anywhere,
-    };
-    (longest.len() >= SHORTEST_LITERAL).then_some((anchor, *longest))
-}
-
-/// Where in a text the literal of a pattern stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Anchor {
-    /// At its start.
-    Start,
-    /// Somewhere.
-    Anywhere,
-    /// At its end.
-    End,
-}
-
-/// The shortest literal that is looked for, in bytes.
-const SHORTEST_LITERAL: usize = 2;
 
 /// The tests of a predicate that are in no clause of its guard, each once, in the order of the predicate.
 pub fn left_out(ir: &Ir, predicate: PredicateId, guard: &Guard) -> Vec<LeftOut> {

@@ -1,8 +1,8 @@
-//! Under which clause each predicate of a kind is filed, so that an event of the kind costs little.
+//! Under which clauses each predicate of a kind is filed, so that an event of the kind costs little.
 //!
-//! A clause costs what its keys find: each time one is there the predicate is evaluated. A way into the index (a field's
-//! hash table, its automaton) costs something for every event that has the field, whoever uses it; one that saves its
-//! users less than it costs is given up, and they go elsewhere.
+//! A predicate is a candidate when all clauses that it is filed under are found, so each further clause saves
+//! evaluations. A way into the index (a field's hash table, its automaton) costs something for every event that has the
+//! field, whoever uses it; one that saves its users less than it costs is closed, and they go elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,18 @@ use kestrel_ir::event::FieldNumber;
 
 use super::plan::{Access, KeyValue, Plan, PredicatePlan};
 
+/// The most clauses that a predicate is filed under.
+pub(super) const MAX_CLAUSES: usize = 4;
+/// A clause that more events than this fulfil is not worth looking at.
+const TOO_FREQUENT: f64 = 0.8;
 /// What the evaluation of a candidate costs, in nanoseconds, measured with compiled code.
-const EVALUATION: f64 = 80.0;
+const EVALUATION: f64 = 100.0;
+/// What it costs to note that a clause of a predicate was found.
+const NOTE: f64 = 4.0;
 /// What looking up one value in a hash table costs, folding included.
-const LOOK_UP: f64 = 25.0;
+const LOOK_UP: f64 = 20.0;
 /// What an automaton costs for a value, and for each of its bytes.
-const AUTOMATON: f64 = 30.0;
+const AUTOMATON: f64 = 20.0;
 const AUTOMATON_BYTE: f64 = 1.5;
 
 /// A way into the index.
@@ -25,67 +31,82 @@ struct Way {
     automaton: bool,
 }
 
-/// A predicate and the number of its clause; `None` when it is a candidate for every event of the kind.
-#[derive(Debug, Clone, Copy)]
+/// A predicate and the clauses that it is filed under; without any it is a candidate for every event of the kind.
+#[derive(Debug, Clone)]
 pub(super) struct Filed<'p> {
     pub(super) predicate: &'p PredicatePlan,
-    pub(super) access: Option<&'p Access>,
+    pub(super) accesses: Vec<&'p Access>,
+    /// Nanoseconds an event, the ways apart.
+    cost: f64,
 }
 
 /// Chooses for all `predicates`, which are those of one kind of events.
 pub(super) fn choose<'p>(plan: &'p Plan, predicates: impl Iterator<Item = &'p PredicatePlan>) -> Vec<Filed<'p>> {
-    let mut given_up: Vec<Way> = Vec::new();
-    let mut filed: Vec<Filed<'p>> = predicates.map(|predicate| best(predicate, |_| true)).collect();
-    loop {
-        let mut users: BTreeMap<Way, Vec<usize>> = BTreeMap::new();
-        for (number, filed) in filed.iter().enumerate() {
-            for way in filed.access.into_iter().flat_map(ways) {
-                let users = users.entry(way).or_default();
-                if users.last() != Some(&number) {
-                    users.push(number);
+    let mut filed: Vec<Filed<'p>> = predicates.map(|predicate| Filed::new(predicate, |_| true)).collect();
+    let mut users: BTreeMap<Way, Vec<usize>> = BTreeMap::new();
+    for (number, filed) in filed.iter().enumerate() {
+        for way in filed.ways() {
+            let users = users.entry(way).or_default();
+            if users.last() != Some(&number) {
+                users.push(number);
+            }
+        }
+    }
+    let mut open: Vec<Way> = users.keys().copied().collect();
+    let mut by_use: Vec<(Way, Vec<usize>)> = users.into_iter().collect();
+    by_use.sort_by_key(|(_, users)| users.len());
+    for (way, users) in by_use {
+        let elsewhere = |&number: &usize| {
+            let filed: &Filed<'p> = filed.get(number)?;
+            let usable = |other: Way| other != way && open.binary_search(&other).is_ok();
+            filed.ways().any(|used| used == way).then(|| (number, Filed::new(filed.predicate, usable), filed.cost))
+        };
+        let moved: Vec<_> = users.iter().filter_map(elsewhere).collect();
+        let loss: f64 = moved.iter().map(|(_, to, before)| to.cost - before).sum();
+        if loss < cost_of_way(plan, way) {
+            open.retain(|other| *other != way);
+            for (number, to, _) in moved {
+                if let Some(filed) = filed.get_mut(number) {
+                    *filed = to;
                 }
             }
         }
-        let open: Vec<Way> = users.keys().copied().collect();
-        let losing = users.iter().find_map(|(&way, users)| {
-            let elsewhere = |number: &usize| {
-                let usable = |other: Way| other != way && open.binary_search(&other).is_ok();
-                let filed = filed.get(*number)?;
-                Some((*number, best(filed.predicate, usable), cost(filed)))
-            };
-            let moved: Vec<_> = users.iter().filter_map(elsewhere).collect();
-            let loss: f64 = moved.iter().map(|(_, to, before)| cost(to) - before).sum();
-            (loss < cost_of_way(plan, way)).then_some((way, moved))
-        });
-        let Some((way, moved)) = losing else { return filed };
-        given_up.push(way);
-        for (number, to, _) in moved {
-            if let Some(filed) = filed.get_mut(number) {
-                *filed = to;
-            }
-        }
-        // Each round closes one way and opens none.
-        debug_assert!(filed.iter().flat_map(|filed| filed.access).flat_map(ways).all(|way| !given_up.contains(&way)));
     }
+    filed
 }
 
-/// The rarest clause whose ways are all usable.
-fn best(predicate: &PredicatePlan, usable: impl Fn(Way) -> bool) -> Filed<'_> {
-    let of_use = predicate.accesses.iter().filter(|access| ways(access).all(&usable));
-    let access = of_use.min_by(|left, right| {
-        let score =
-            |access| predicate.frequency(access) + if ways(access).any(|way| way.automaton) { 0.002 } else { 0.0 };
-        score(left).total_cmp(&score(right))
-    });
-    Filed { predicate, access: access.filter(|access| predicate.frequency(access) < 0.9) }
+impl<'p> Filed<'p> {
+    /// Files a predicate under its rarest clauses among those whose ways are all usable, as many as save something.
+    fn new(predicate: &'p PredicatePlan, usable: impl Fn(Way) -> bool) -> Filed<'p> {
+        let of_use = predicate.accesses.iter().filter(|access| ways(access).all(&usable));
+        let mut by_frequency: Vec<(f64, &Access)> = of_use
+            .map(|access| (predicate.frequency(access), access))
+            .filter(|(often, _)| *often < TOO_FREQUENT)
+            .collect();
+        by_frequency.sort_by(|left, right| left.0.total_cmp(&right.0));
+        let mut filed = Filed { predicate, accesses: Vec::new(), cost: EVALUATION };
+        let (mut together, mut notes) = (1.0, 0.0);
+        for (frequency, access) in by_frequency.into_iter().take(MAX_CLAUSES) {
+            // As if clauses held independently of each other, which they hardly do: the second counts half.
+            let fewer = if filed.accesses.is_empty() { frequency } else { f64::midpoint(frequency, 1.0) };
+            let cost = EVALUATION * together * fewer + notes + NOTE * frequency;
+            if cost < filed.cost {
+                filed.accesses.push(access);
+                together *= fewer;
+                notes += NOTE * frequency;
+                filed.cost = cost;
+            }
+        }
+        filed
+    }
+
+    fn ways(&self) -> impl Iterator<Item = Way> {
+        self.accesses.iter().flat_map(|access| ways(access))
+    }
 }
 
 fn ways(access: &Access) -> impl Iterator<Item = Way> {
     access.keys.iter().map(|key| Way { field: key.field, automaton: matches!(key.value, KeyValue::Part(..)) })
-}
-
-fn cost(filed: &Filed<'_>) -> f64 {
-    EVALUATION * filed.access.map_or(1.0, |access| filed.predicate.frequency(access))
 }
 
 fn cost_of_way(plan: &Plan, way: Way) -> f64 {

@@ -4,18 +4,30 @@ use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use kestrel_ir::event::FieldNumber;
-use kestrel_ir::guards::Anchor;
 use kestrel_ir::model::PredicateId;
+use kestrel_ir::pattern::Anchor;
 use rustc_hash::FxBuildHasher;
 
-use super::choice::choose;
+use super::choice::{MAX_CLAUSES, choose};
 use super::plan::{Key, KeyValue, Plan, Symbol};
+
+/// One of the clauses that a predicate is filed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Posting {
+    pub(super) predicate: PredicateId,
+    /// One bit.
+    pub(super) clause: u8,
+}
+
+const _: () = assert!(MAX_CLAUSES <= 8, "a clause is a bit of a byte");
 
 /// Predicates filed under values of fields.
 #[derive(Debug)]
 pub(super) struct KindIndex {
     /// Candidates for every event of the kind.
     pub(super) always: Vec<PredicateId>,
+    /// By predicate: the bits of all clauses that it is filed under.
+    pub(super) clauses: Vec<u8>,
     fields: Vec<FieldIndex>,
     /// By field number: one more than the field's place in `fields`, 0 for a field that is no key.
     places: Vec<u16>,
@@ -26,8 +38,8 @@ pub(super) struct KindIndex {
 pub(super) struct FieldIndex {
     /// Bit n: there is a text of n bytes; bit 63 stands for all longer ones.
     lengths: u64,
-    texts: HashMap<Box<str>, Vec<PredicateId>, FxBuildHasher>,
-    numbers: HashMap<i64, Vec<PredicateId>, FxBuildHasher>,
+    texts: HashMap<Box<str>, Vec<Posting>, FxBuildHasher>,
+    numbers: HashMap<i64, Vec<Posting>, FxBuildHasher>,
     parts: Option<Parts>,
 }
 
@@ -36,39 +48,44 @@ pub(super) struct FieldIndex {
 struct Parts {
     automaton: AhoCorasick,
     /// By the automaton's patterns.
-    found: Vec<(Anchor, Vec<PredicateId>)>,
+    found: Vec<(Anchor, Vec<Posting>)>,
 }
 
 /// Keys while they are gathered.
 #[derive(Default)]
 struct Gathered {
     index: FieldIndex,
-    parts: HashMap<(Box<str>, Anchor), Vec<PredicateId>, FxBuildHasher>,
+    parts: HashMap<(Box<str>, Anchor), Vec<Posting>, FxBuildHasher>,
 }
 
 impl KindIndex {
     /// The index of events with these symbols, or of events whatever their kind is.
     pub(super) fn new(plan: &Plan, symbols: Option<&[Symbol]>) -> KindIndex {
         let of_kind = plan.predicates.iter().filter(|plan| symbols.is_none_or(|symbols| plan.is_about(symbols)));
-        let mut always = Vec::new();
+        let (mut always, mut clauses) = (Vec::new(), vec![0; plan.count]);
         let mut gathered: Vec<(FieldNumber, Gathered)> = Vec::new();
         for filed in choose(plan, of_kind) {
-            let id = filed.predicate.id;
-            let Some(access) = filed.access else {
-                always.push(id);
-                continue;
-            };
-            for Key { field, value } in &access.keys {
-                let place = gathered.iter().position(|(known, _)| known == field).unwrap_or_else(|| {
-                    gathered.push((*field, Gathered::default()));
-                    gathered.len() - 1
-                });
-                if let Some((_, gathered)) = gathered.get_mut(place) {
-                    gathered.add(value, id);
+            let predicate = filed.predicate.id;
+            if filed.accesses.is_empty() {
+                always.push(predicate);
+            }
+            for (number, access) in filed.accesses.iter().enumerate() {
+                let posting = Posting { predicate, clause: 1 << number };
+                if let Some(clauses) = clauses.get_mut(predicate.index()) {
+                    *clauses |= posting.clause;
+                }
+                for Key { field, value } in &access.keys {
+                    let place = gathered.iter().position(|(known, _)| known == field).unwrap_or_else(|| {
+                        gathered.push((*field, Gathered::default()));
+                        gathered.len() - 1
+                    });
+                    if let Some((_, gathered)) = gathered.get_mut(place) {
+                        gathered.add(value, posting);
+                    }
                 }
             }
         }
-        let mut index = KindIndex { always, fields: Vec::new(), places: Vec::new() };
+        let mut index = KindIndex { always, clauses, fields: Vec::new(), places: Vec::new() };
         for (field, gathered) in gathered {
             // A pack has at most some thousand fields: more than 65,534 keys are not built, and their predicates are
             // candidates for every event.
@@ -90,6 +107,21 @@ impl KindIndex {
         index
     }
 
+    /// TMP
+    pub(super) fn dump(&self) -> String {
+        let mut out = format!("always {}; ", self.always.len());
+        for (number, place) in self.places.iter().enumerate().filter(|(_, p)| **p > 0) {
+            let f = &self.fields[usize::from(*place) - 1];
+            out.push_str(&format!(
+                "field {number}: {} texts {} numbers {} parts; ",
+                f.texts.len(),
+                f.numbers.len(),
+                f.parts.as_ref().map_or(0, |p| p.found.len())
+            ));
+        }
+        out
+    }
+
     /// What the values of a field find, if it is a key.
     #[inline]
     pub(super) fn field(&self, number: FieldNumber) -> Option<&FieldIndex> {
@@ -99,8 +131,8 @@ impl KindIndex {
 }
 
 impl Gathered {
-    fn add(&mut self, value: &KeyValue, id: PredicateId) {
-        let predicates = match value {
+    fn add(&mut self, value: &KeyValue, posting: Posting) {
+        let postings = match value {
             KeyValue::Text(text) => {
                 self.index.lengths |= length_bit(text);
                 self.index.texts.entry(text.clone()).or_default()
@@ -108,8 +140,8 @@ impl Gathered {
             KeyValue::Number(number) => self.index.numbers.entry(*number).or_default(),
             KeyValue::Part(part, anchor) => self.parts.entry((part.clone(), *anchor)).or_default(),
         };
-        if predicates.last() != Some(&id) {
-            predicates.push(id);
+        if postings.last() != Some(&posting) {
+            postings.push(posting);
         }
     }
 
@@ -119,17 +151,17 @@ impl Gathered {
             return Ok(self.index);
         }
         let mut parts: Vec<_> = self.parts.into_iter().collect();
-        parts.sort_unstable();
+        parts.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let texts = parts.iter().map(|((text, _), _)| text.as_bytes());
         match AhoCorasick::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts) {
             Ok(automaton) => {
-                let found = parts.into_iter().map(|((_, anchor), predicates)| (anchor, predicates)).collect();
+                let found = parts.into_iter().map(|((_, anchor), postings)| (anchor, postings)).collect();
                 self.index.parts = Some(Parts { automaton, found });
                 Ok(self.index)
             }
             Err(_) => {
                 let mut all = self.index.predicates();
-                all.extend(parts.into_iter().flat_map(|(_, predicates)| predicates));
+                all.extend(parts.into_iter().flat_map(|(_, postings)| postings).map(|posting| posting.predicate));
                 Err(all)
             }
         }
@@ -138,33 +170,34 @@ impl Gathered {
 
 impl FieldIndex {
     fn predicates(&self) -> Vec<PredicateId> {
-        let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|(_, predicates)| predicates);
-        self.texts.values().chain(self.numbers.values()).chain(parts).flatten().copied().collect()
+        let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|(_, postings)| postings);
+        let postings = self.texts.values().chain(self.numbers.values()).chain(parts).flatten();
+        postings.map(|posting| posting.predicate).collect()
     }
 
     /// Tells what a text finds; it is folded.
-    pub(super) fn find_text(&self, text: &str, mut tell: impl FnMut(&[PredicateId])) {
+    pub(super) fn find_text(&self, text: &str, mut tell: impl FnMut(&[Posting])) {
         if self.lengths & length_bit(text) != 0
-            && let Some(predicates) = self.texts.get(text)
+            && let Some(postings) = self.texts.get(text)
         {
-            tell(predicates);
+            tell(postings);
         }
         let Some(parts) = &self.parts else { return };
         for part in parts.automaton.find_overlapping_iter(text) {
-            let Some((anchor, predicates)) = parts.found.get(part.pattern().as_usize()) else { continue };
+            let Some((anchor, postings)) = parts.found.get(part.pattern().as_usize()) else { continue };
             let stands = match anchor {
                 Anchor::Start => part.start() == 0,
                 Anchor::Anywhere => true,
                 Anchor::End => part.end() == text.len(),
             };
             if stands {
-                tell(predicates);
+                tell(postings);
             }
         }
     }
 
     /// What a number finds.
-    pub(super) fn find_number(&self, number: i64) -> &[PredicateId] {
+    pub(super) fn find_number(&self, number: i64) -> &[Posting] {
         self.numbers.get(&number).map_or(&[], Vec::as_slice)
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use kestrel_ir::event::{Event, FieldNumber, FieldTable, FieldValue};
 use kestrel_ir::fold::{fold, fold_into};
-use kestrel_ir::guards::{self, Anchor, Clause, Rank};
+use kestrel_ir::guards::{self, Clause, Rank};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, StringMatch};
-use kestrel_ir::pattern::has_wildcard;
+use kestrel_ir::pattern::{Anchor, has_wildcard, required_literal};
+use kestrel_ir::regex;
 use rustc_hash::FxBuildHasher;
 
 /// A value of a kind field that some rule names.
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     /// By field number.
     kind_fields: Vec<Option<HashMap<Box<str>, Symbol, FxBuildHasher>>>,
     pub(super) predicates: Vec<PredicatePlan>,
+    /// How many predicates the pack has, with those that are never true.
+    pub(super) count: usize,
     /// By field number.
     fields: Vec<FieldStatistics>,
     observed: u32,
@@ -88,6 +91,7 @@ impl Plan {
         let mut plan = Plan {
             kind_fields: vec![None; table.len()],
             predicates: Vec::new(),
+            count: ir.predicates.len(),
             fields: vec![FieldStatistics::default(); table.len()],
             observed: 0,
         };
@@ -139,8 +143,9 @@ impl Plan {
     /// The symbols that an event has, sorted.
     pub(super) fn symbols_of(&self, event: &Event, folded: &mut String, out: &mut Vec<Symbol>) {
         out.clear();
-        for (number, _, value) in event.values() {
-            if let (Some(Some(known)), FieldValue::Text(text)) = (self.kind_fields.get(number.0 as usize), value) {
+        for entry in event.entries() {
+            let Some(Some(known)) = self.kind_fields.get(entry.field().0 as usize) else { continue };
+            if let FieldValue::Text(text) = entry.value() {
                 folded.clear();
                 fold_into(text, folded);
                 out.extend(known.get(folded.as_str()));
@@ -220,6 +225,13 @@ impl Access {
                         keys.push(Key { field, value: key_of_pattern(pattern)? });
                     }
                 }
+                Atom::Strings { field, matching: StringMatch::Regex, strings, .. } => {
+                    let field = names.number(*field)?;
+                    for pattern in strings {
+                        let (anchor, literal) = regex::required_literal(pattern)?;
+                        keys.push(Key { field, value: KeyValue::Part(fold(&literal).into(), anchor) });
+                    }
+                }
                 Atom::Integers { field, values } => {
                     let field = names.number(*field)?;
                     keys.extend(values.iter().map(|value| Key { field, value: KeyValue::Number(*value) }));
@@ -243,6 +255,6 @@ fn key_of_pattern(pattern: &str) -> Option<KeyValue> {
     if !has_wildcard(pattern) {
         return Some(KeyValue::Text(fold(pattern).into()));
     }
-    let (anchor, literal) = guards::longest_literal(pattern)?;
+    let (anchor, literal) = required_literal(pattern)?;
     Some(KeyValue::Part(fold(literal).into(), anchor))
 }

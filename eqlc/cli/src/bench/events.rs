@@ -156,15 +156,14 @@ impl Asker {
         }
         if let Some(lineage) = &mut self.lineage {
             lineage.begin(&ir.layout, frame);
-            for number in 0..lineage.questions().len() {
-                let question = lineage.questions()[number].clone();
+            for (number, question) in lineage.questions().clone().iter().enumerate() {
                 if candidates.binary_search(&question.predicate).is_ok() {
                     let context = Context { lineage: &holding, ..Context::default() };
                     if self.interpreter.predicate_with(question.predicate, frame, context) {
                         lineage.mark(number);
                     }
                 }
-                for (atom, relation) in question.atoms {
+                for &(atom, relation) in &question.atoms {
                     if lineage.holds(number, relation) {
                         holding.push(atom);
                     }
