@@ -46,11 +46,8 @@ pub fn scale(sources: &[RuleSource], count: usize, seed: u64) -> Vec<RuleSource>
     for last in (1..rules.len()).rev() {
         rules.swap(last, random.below(last + 1));
     }
-    let originals: Vec<(RuleSource, Vec<Span>)> = rules
-        .iter()
-        .map(|rule| (rule.clone(), places(rule)))
-        .filter(|(_, places)| !places.is_empty())
-        .collect();
+    let originals: Vec<(RuleSource, Vec<Span>)> =
+        rules.iter().map(|rule| (rule.clone(), places(rule))).filter(|(_, places)| !places.is_empty()).collect();
     let mut copy = 0;
     while rules.len() < count && !originals.is_empty() {
         copy += 1;

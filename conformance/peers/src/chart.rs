@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::measure::Row;
+use crate::rules::Shape;
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 460.0;
@@ -12,8 +13,8 @@ const TOP: f64 = 46.0;
 const BOTTOM: f64 = 410.0;
 
 /// Told apart by most eyes, on light and on dark ground.
-const COLOURS: [&str; 9] =
-    ["#0072b2", "#56b4e9", "#009e73", "#8fbf6f", "#e69f00", "#d55e00", "#cc79a7", "#8c6bb1", "#808080"];
+const COLOURS: [&str; 10] =
+    ["#00415f", "#0072b2", "#56b4e9", "#009e73", "#8fbf6f", "#e69f00", "#d55e00", "#cc79a7", "#8c6bb1", "#808080"];
 
 /// The points of one engine: (rules, nanoseconds an event).
 struct Line {
@@ -21,13 +22,16 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// The chart of all rows that have a number; `None` when there is nothing to show.
-pub fn draw(rows: &[Row]) -> Option<String> {
-    let lines = lines(rows);
+/// The chart of all rows of a shape that have a number; `None` when there is nothing to show.
+pub fn draw(rows: &[Row], shape: Shape) -> Option<String> {
+    let lines = lines(rows.iter().filter(|row| row.shape == shape));
     let points = || lines.iter().flat_map(|line| &line.points);
     let least = points().map(|point| point.1).fold(f64::INFINITY, f64::min);
     let most = points().map(|point| point.1).fold(0.0, f64::max);
-    let (first, last) = (points().map(|point| point.0).fold(f64::INFINITY, f64::min), points().map(|point| point.0).fold(0.0, f64::max));
+    let (first, last) = (
+        points().map(|point| point.0).fold(f64::INFINITY, f64::min),
+        points().map(|point| point.0).fold(0.0, f64::max),
+    );
     if !least.is_finite() || last <= first {
         return None;
     }
@@ -38,7 +42,8 @@ pub fn draw(rows: &[Row]) -> Option<String> {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
          font-family=\"sans-serif\" font-size=\"13\" fill=\"#777\">\n\
          <title>Cost per event over the number of rules</title>\n\
-         <text x=\"{LEFT}\" y=\"22\" font-size=\"15\">Cost per event over the number of rules (both axes logarithmic; lower is better)</text>\n"
+         <text x=\"{LEFT}\" y=\"22\" font-size=\"15\">Cost per event over the number of rules, {} (both axes logarithmic; lower is better)</text>\n",
+        shape.name()
     );
     for power in floor as i32..=ceiling as i32 {
         let at = y(10_f64.powi(power));
@@ -55,7 +60,12 @@ pub fn draw(rows: &[Row]) -> Option<String> {
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
     for tick in ticks {
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick} rules</text>", x(tick), BOTTOM + 22.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick} rules</text>",
+            x(tick),
+            BOTTOM + 22.0
+        );
     }
     let mut order: Vec<usize> = (0..lines.len()).collect();
     let end = |line: &Line| line.points.last().map_or(0.0, |point| y(point.1));
@@ -63,7 +73,8 @@ pub fn draw(rows: &[Row]) -> Option<String> {
     let mut free = TOP - 6.0;
     for number in order {
         let (line, colour) = (&lines[number], COLOURS[number % COLOURS.len()]);
-        let points: Vec<String> = line.points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
+        let points: Vec<String> =
+            line.points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
         let _ = writeln!(
             svg,
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.5\"/>",
@@ -88,12 +99,15 @@ pub fn draw(rows: &[Row]) -> Option<String> {
 }
 
 /// Engines by the name before their configuration, which may change with the number of rules; Kestrel by its runtime too.
-fn lines(rows: &[Row]) -> Vec<Line> {
+fn lines<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for row in rows {
         let Ok(cost) = &row.cost else { continue };
         let label = match row.engine.split_once(',') {
-            Some(("Kestrel", runtime)) => format!("Kestrel,{runtime}, {}", row.from.split(',').next().unwrap_or_default()),
+            Some(("Kestrel", runtime)) => {
+                format!("Kestrel,{runtime}, {}", row.from.split(',').next().unwrap_or_default())
+            }
+            Some((engine, " structure")) => format!("{engine}, structure"),
             Some((engine, _)) => engine.to_owned(),
             None => row.engine.clone(),
         };

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::measure::Row;
+use crate::rules::Shape;
 use crate::scaled::Scaled;
 
 /// Everything that a run has to say.
@@ -24,29 +25,32 @@ impl Report {
     /// For people.
     pub fn markdown(&self) -> String {
         let mut text = String::new();
-        let mut sizes: Vec<usize> = self.rows.iter().map(|row| row.rules).collect();
-        sizes.dedup();
-        for size in sizes {
-            let rows = || self.rows.iter().filter(move |row| row.rules == size);
+        let mut tables: Vec<(Shape, usize)> = self.rows.iter().map(|row| (row.shape, row.rules)).collect();
+        tables.dedup();
+        for (shape, size) in tables {
+            let rows = || self.rows.iter().filter(move |row| (row.shape, row.rules) == (shape, size));
             let base = rows().find_map(|row| row.cost.as_ref().ok()).map(|cost| cost.median);
             let _ = write!(
                 text,
-                "{size} rules of one shape, one thread; medians of {} passes, engines in turn\n\n\
-                 | engine | given | events/s | ns an event (spread) | against the first row | ready in | events a pass |\n\
+                "{} rules, {}; one thread, medians of {} passes, engines in turn\n\n\
+                 | engine | given | events/s | ns an event (spread) | cost against the first row | ready in, ms | events a pass |\n\
                  |---|---|---|---|---|---|---|\n",
+                thousands(size as f64),
+                shape.name(),
                 self.passes
             );
             for row in rows() {
-                let (engine, from, load, events) = (&row.engine, row.from, row.load, row.events);
+                let (engine, from, load, events) = (&row.engine, row.from, row.load.as_millis(), row.events);
                 let _ = match &row.cost {
                     Ok(cost) => writeln!(
                         text,
-                        "| {engine} | {from} | {} | {} ({} to {}) | {:.2} | {load:.0?} | {events} |",
+                        "| {engine} | {from} | {} | {} ({} to {}) | {:.2} | {load} | {} |",
                         thousands(cost.rate()),
                         thousands(cost.median),
                         thousands(cost.least),
                         thousands(cost.most),
                         cost.median / base.unwrap_or(f64::NAN),
+                        thousands(events as f64),
                     ),
                     Err(differs) => writeln!(text, "| {engine} | {from} | none: {differs} | | | | |"),
                 };
@@ -98,7 +102,7 @@ impl Report {
     pub fn json(&self) -> Json {
         let peers = self.rows.iter().map(|row| {
             let mut value = json!({
-                "engine": row.engine, "given": row.from, "rules": row.rules,
+                "shape": row.shape.name(), "engine": row.engine, "given": row.from, "rules": row.rules,
                 "load_seconds": row.load.as_secs_f64(), "events": row.events,
             });
             match &row.cost {

@@ -69,6 +69,25 @@ pub struct Rule {
     pub any: Vec<Test>,
 }
 
+/// What kind of rules there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// All alike: a program's name, and a part of the command line or the parent's name.
+    Named,
+    /// Half of them like that; lists of names, prefixes and suffixes of paths, elements of lists, patterns.
+    Mixed,
+}
+
+impl Shape {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Shape::Named => "named",
+            Shape::Mixed => "mixed",
+        }
+    }
+}
+
 /// How many names of programs the rules and events speak of.
 pub const NAMES: usize = 500;
 
@@ -105,12 +124,13 @@ fn part(random: &mut Random) -> String {
 }
 
 /// `count` rules; a longer list begins with a shorter one.
-pub fn make(seed: u64, names: &[String], count: usize) -> Vec<Rule> {
+pub fn make(seed: u64, names: &[String], shape: Shape, count: usize) -> Vec<Rule> {
     let mut random = Random::new(seed);
-    (0..count).map(|number| one(number, &mut random, names)).collect()
+    let kind = |number| if shape == Shape::Mixed { number % 10 } else { 0 };
+    (0..count).map(|number| one(kind(number), &mut random, names)).collect()
 }
 
-fn one(number: usize, random: &mut Random, names: &[String]) -> Rule {
+fn one(kind: usize, random: &mut Random, names: &[String]) -> Rule {
     let test = |field, how, text: String| Test { field, how, texts: vec![text] };
     let name = |random: &mut Random| names[random.below(names.len())].clone();
     let list = |random: &mut Random, field| {
@@ -120,7 +140,7 @@ fn one(number: usize, random: &mut Random, names: &[String]) -> Rule {
         texts.dedup();
         Test { field, how: How::Is, texts }
     };
-    match number % 10 {
+    match kind {
         0..=4 => Rule {
             all: vec![test(Field::Name, How::Is, name(random))],
             any: vec![

@@ -94,7 +94,9 @@ fn document(number: usize, rule: &Rule) -> String {
         terms.push(format!("({})", rule.any.iter().map(&mut add).collect::<Vec<_>>().join(" or ")));
     }
     let condition = terms.join(" and ");
-    format!("name: rule-{number}\nmatch-on:\n    events:\n        linux: [1]\nmatches:\n{matches}condition: {condition}\n")
+    format!(
+        "name: rule-{number}\nmatch-on:\n    events:\n        linux: [1]\nmatches:\n{matches}condition: {condition}\n"
+    )
 }
 
 fn expressions(test: &Test) -> Vec<String> {

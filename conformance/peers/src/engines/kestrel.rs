@@ -39,7 +39,8 @@ struct Text {
 /// # Errors
 /// When the rules do not build.
 pub fn load(given: Given<'_>, runtime: RuntimeKind) -> Result<[Ready; 2]> {
-    let files: Vec<(String, String)> = given.rules.iter().enumerate().map(|(number, rule)| file(number, rule)).collect();
+    let files: Vec<(String, String)> =
+        given.rules.iter().enumerate().map(|(number, rule)| file(number, rule)).collect();
     let start = Instant::now();
     let pack = compile(load_all(files).rules)?.0;
     let (matcher, table) = matcher(&pack, runtime)?;
@@ -59,10 +60,9 @@ pub fn load(given: Given<'_>, runtime: RuntimeKind) -> Result<[Ready; 2]> {
     };
     let (mut check, mut measure) = (Vec::new(), Vec::new());
     let mut events = Sets { check: Vec::new(), measure: Vec::new() };
-    for (set, text, into, ordinal) in [
-        (given.check, &mut check, &mut events.check, 0),
-        (given.measure, &mut measure, &mut events.measure, 1),
-    ] {
+    for (set, text, into, ordinal) in
+        [(given.check, &mut check, &mut events.check, 0), (given.measure, &mut measure, &mut events.measure, 1)]
+    {
         for event in &set.events {
             let line = event.document().to_string();
             into.push(decode(&line, &mut ordinals[ordinal])?);

@@ -31,7 +31,8 @@ pub fn load(given: Given<'_>, python: &str, most: usize) -> Result<Ready> {
     let mut python = Python { child, input, output };
     let rules: Vec<String> = given.rules.iter().map(query).collect();
     let ready = python.ask(&json!({ "rules": rules }))?;
-    let documents = |events: &[crate::events::Event]| -> Vec<Json> { events.iter().map(|event| event.document()).collect() };
+    let documents =
+        |events: &[crate::events::Event]| -> Vec<Json> { events.iter().map(|event| event.document()).collect() };
     let measure = &given.measure.events;
     let measure = &measure[..most.min(measure.len())];
     python.ask(&json!({ "check": documents(&given.check.events), "measure": documents(measure) }))?;

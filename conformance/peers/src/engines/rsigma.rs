@@ -97,13 +97,13 @@ struct Rsigma<E> {
     events: Sets<E>,
 }
 
-/// The fastest configuration.
+/// The fastest configuration over flat keys, or that over a structure.
 ///
 /// # Errors
 /// When it refuses a rule.
-pub fn load(given: Given<'_>) -> Result<Ready> {
+pub fn load(given: Given<'_>, structure: bool) -> Result<Ready> {
     let mut best: Option<(Duration, Ready)> = None;
-    for configuration in CONFIGURATIONS {
+    for configuration in CONFIGURATIONS.into_iter().filter(|one| one.structure == structure) {
         let mut ready = configured(given, configuration)?;
         // The first pass warms up.
         ready.engine.pass(TRIAL)?;
