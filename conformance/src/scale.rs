@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(with(r#""*/tmp/*.sh""#), r#""*/tmp7/*.sh""#);
         assert_eq!(with(r#""C:\\Windows\\cmd.exe""#), r#""C:\\Windows7\\cmd.exe""#);
         assert_eq!(with(r#""-d""#), r#""-d7""#);
-        assert_eq!(with(r#""a[bcd]{22}\\de""#), r#""a7[bcd]{22}\\de""#);
+        assert_eq!(with(r#""ab[bcde]{222}\d""#), r#""ab7[bcde]{222}\d""#);
         assert_eq!(with(r#""*""#), r#""*""#);
     }
 

@@ -23,7 +23,7 @@ use report::Report;
 use rules::Shape;
 
 /// How many events show whether an engine finds what the others find.
-const CHECKED: usize = 600;
+const CHECKED: usize = 400;
 /// The most events that an engine in Python is given to be measured by.
 const PYTHON_EVENTS: usize = 5_000;
 

@@ -16,7 +16,7 @@ const PASS: Duration = Duration::from_millis(300);
 /// How long a pass takes at least; fast engines run over the events several times.
 const LEAST: Duration = Duration::from_millis(80);
 /// The fewest events of a pass.
-const FEWEST: usize = 100;
+const FEWEST: usize = 60;
 /// How many events show how fast an engine is.
 const TRIAL: usize = 50;
 
