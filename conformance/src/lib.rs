@@ -9,6 +9,7 @@ pub mod batch;
 pub mod generate;
 pub mod replay;
 pub mod runner;
+pub mod scale;
 pub mod suite;
 
 pub use runner::{CaseOutcome, RUNTIMES, run_case};

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: whole commands in release mode, several runs each, medians. Prints a table; asserts nothing.
+//! `cargo xtask bench commands`: whole commands in release mode, several runs each, medians. Prints a table; asserts nothing.
 //!
 //! The rules are those of the project, each many times under ids of its own with other texts in it, so that nothing is
 //! shared that would not be shared among as many different rules; real rules beside the project are measured too when

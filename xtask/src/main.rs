@@ -10,6 +10,7 @@ mod demo;
 mod generated;
 mod host_api;
 mod packages;
+mod peers;
 mod predicates;
 mod schema;
 mod test;
@@ -66,10 +67,27 @@ enum Chore {
     },
     /// Compares all runtimes on random packs, events and streams, in release mode on all cores.
     Agree(agree::Agree),
-    /// Whole commands in release mode: medians over several runs.
-    Bench,
+    /// Benchmarks in release mode: whole commands, then Kestrel beside published engines.
+    Bench {
+        /// One of them alone.
+        #[command(subcommand)]
+        only: Option<Benchmark>,
+    },
     /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
     Record,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// Whole commands: medians over several runs.
+    Commands,
+    /// Kestrel beside published engines, on the same events and rules.
+    #[command(disable_help_flag = true)]
+    Peers {
+        /// Passed on to the comparison; `--help` tells them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -81,7 +99,9 @@ fn main() -> ExitCode {
         Chore::Predicates { check } => predicates::run(check),
         Chore::Bpf { check } => bpf::run(check),
         Chore::Agree(options) => agree::run(&options),
-        Chore::Bench => bench::run(),
+        Chore::Bench { only: None } => bench::run().and_then(|()| peers::run(&[])),
+        Chore::Bench { only: Some(Benchmark::Commands) } => bench::run(),
+        Chore::Bench { only: Some(Benchmark::Peers { arguments }) } => peers::run(&arguments),
         Chore::Record => demo::record(),
     };
     match result {

@@ -1,0 +1,163 @@
+//! Kestrel alone on real rules: what an event costs when there are more of them.
+//!
+//! The rules are the public ones beside the project, or the project's own; `kestrel_conformance::scale` makes more of them.
+//! The events are recordings. Time goes on from pass to pass, so that sequences see a stream and no repetition.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use eqlc::compile::{CompileOptions, compile_rules};
+use eqlc::rules::{RuleSource, files};
+use kestrel_conformance::replay::project;
+use kestrel_conformance::scale::scale;
+use kestrel_core::matcher::Matcher;
+use kestrel_engine::input;
+use kestrel_engine::runtime::RuntimeKind;
+use kestrel_ir::event::{Event, FieldTable};
+use kestrel_ir::event_json::Decoder;
+use kestrel_schema::Schema;
+
+use crate::engines::kestrel;
+use crate::measure::Cost;
+
+const SEED: u64 = 20_261_121;
+/// How many events of a recording are taken at most.
+const EVENTS: usize = 20_000;
+const NANOSECONDS_A_DAY: i64 = 86_400_000_000_000;
+
+/// What was measured of one runtime with one number of rules over one recording.
+#[derive(Debug, Clone)]
+pub struct Scaled {
+    /// Where the rules are from.
+    pub from: &'static str,
+    /// Where the events are from.
+    pub recording: String,
+    /// How many events.
+    pub events: usize,
+    /// What evaluates predicates.
+    pub runtime: &'static str,
+    /// How many rules.
+    pub rules: usize,
+    /// How many different tests they have.
+    pub atoms: usize,
+    /// How many predicates dispatch picks for an event.
+    pub candidates: f64,
+    /// Per event.
+    pub cost: Cost,
+}
+
+struct Running {
+    matcher: Matcher,
+    events: Vec<Event>,
+    costs: Vec<f64>,
+    row: Scaled,
+}
+
+/// Measures all sizes on all recordings.
+///
+/// # Errors
+/// When rules or recordings cannot be read.
+pub fn measure(sizes: &[usize], passes: usize) -> Result<Vec<Scaled>> {
+    let project = project()?;
+    let shared = project.join("../shared/data");
+    let (from, rules, recordings) = if shared.join("rules").is_dir() {
+        let events = |name: &str| shared.join("events").join(format!("{name}.ndjson.zst"));
+        ("public rules", shared.join("rules"), vec![events("linux_recording"), events("windows_atomic")])
+    } else {
+        ("the project's rules", project.join("rules"), vec![project.join("rules/demo/recording.klog")])
+    };
+    let sources = building(&rules)?;
+    let mut running = Vec::new();
+    for &size in sizes {
+        let (pack, _) = kestrel::compile(scale(&sources, size, SEED))?;
+        let ir = pack.pack.ir();
+        for recording in &recordings {
+            for runtime in RuntimeKind::ALL.into_iter().filter(|kind| matches!(kind.name(), "wasm" | "native")) {
+                let (matcher, table) = kestrel::matcher(&pack, runtime)?;
+                let events = decode(recording, &table)?;
+                let row = Scaled {
+                    from,
+                    recording: name(recording),
+                    events: events.len(),
+                    runtime: runtime.name(),
+                    rules: ir.rules.len(),
+                    atoms: ir.atoms.len(),
+                    candidates: 0.0,
+                    cost: Cost::of(Vec::new()),
+                };
+                running.push(Running { matcher, events, costs: Vec::new(), row });
+            }
+        }
+    }
+    // The first pass warms up.
+    for pass in 0..=passes {
+        for one in &mut running {
+            let nanoseconds = one.pass();
+            if pass > 0 {
+                one.costs.push(nanoseconds);
+            }
+        }
+    }
+    let done = |one: Running| {
+        let counters = one.matcher.counters();
+        let candidates = counters.candidates as f64 / counters.events.max(1) as f64;
+        Scaled { cost: Cost::of(one.costs), candidates, ..one.row }
+    };
+    Ok(running.into_iter().map(done).collect())
+}
+
+impl Running {
+    /// One pass over all events, in nanoseconds an event.
+    fn pass(&mut self) -> f64 {
+        let mut matches = Vec::new();
+        let start = Instant::now();
+        for event in &self.events {
+            if self.matcher.queue(event) {
+                self.matcher.flush(&mut matches);
+                matches.clear();
+            }
+        }
+        self.matcher.flush(&mut matches);
+        let spent = start.elapsed().as_nanos() as f64 / self.events.len().max(1) as f64;
+        let count = self.events.len() as u64;
+        for event in &mut self.events {
+            event.timestamp += NANOSECONDS_A_DAY;
+            event.ordinal += count;
+        }
+        spent
+    }
+}
+
+/// The rules below a folder that build, without those that have code of their own.
+fn building(folder: &Path) -> Result<Vec<RuleSource>> {
+    let sources = files::load(&[PathBuf::from(folder)])?.rules;
+    let compilation = compile_rules(sources.clone(), &CompileOptions::default());
+    let broken: BTreeSet<String> = compilation
+        .reports()
+        .filter(|(_, found)| found.iter().any(|one| one.is_error()))
+        .map(|(source, _)| source.name().to_owned())
+        .collect();
+    let builds = |rule: &RuleSource| rule.predicate.is_none() && !broken.contains(rule.source.name());
+    Ok(sources.into_iter().filter(builds).collect())
+}
+
+fn decode(recording: &Path, table: &FieldTable) -> Result<Vec<Event>> {
+    let decoder = Decoder::new(table, Schema::ecs().event());
+    let mut input = input::open(recording).with_context(|| format!("opening {}", name(recording)))?;
+    let mut events = Vec::new();
+    while let Some(document) = input.next_document()? {
+        let mut event = Event::new();
+        if events.len() < EVENTS && decoder.decode(document.bytes, &mut event).is_ok() {
+            event.ordinal = events.len() as u64;
+            events.push(event);
+        }
+    }
+    Ok(events)
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
