@@ -273,6 +273,7 @@ impl Event {
         self.entries.len()
     }
 
+    #[inline]
     fn value_of(&self, entry: &Entry) -> FieldValue<'_> {
         match entry.stored {
             Stored::Integer(value) => FieldValue::Integer(value),

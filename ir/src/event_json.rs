@@ -128,14 +128,11 @@ impl Decoder {
 
     /// Reads one document into `event`, whose fields are replaced; its ordinal is left 0 for the caller to set.
     pub fn decode(&self, json: &[u8], event: &mut Event) -> Result<(), DecodeError> {
-        event.clear();
         let mut reading = Reading { decoder: self, event, timestamp: None, bad_timestamp: None };
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        if !reading.read_fast(json) {
+            reading.read(json).map_err(|error| DecodeError::NotJson { message: error.to_string() })?;
+        }
         let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
-        let root = Place { reading: &mut reading, node: 0, element: 0 };
-        root.deserialize(&mut deserializer)
-            .and_then(|()| deserializer.end())
-            .map_err(|error| DecodeError::NotJson { message: error.to_string() })?;
         if first != Some(&b'{') {
             let found = match first {
                 Some(b'[') => "an array",
@@ -157,6 +154,9 @@ impl Decoder {
     }
 }
 
+/// How many brackets a text may open that the fast reader gets, which does not bound how deep it goes.
+const MAX_FAST_BRACKETS: usize = 250;
+
 /// One JSON value as it stands in a document, before its field's type is looked at.
 #[derive(Clone, Copy)]
 enum Raw<'j> {
@@ -167,6 +167,30 @@ enum Raw<'j> {
 }
 
 impl Reading<'_> {
+    /// Reads a text with the reader that looks at many bytes at a time. `false` when it is to be read by the other one:
+    /// because it may go too deep, or because something is wrong with it, which the other one says better.
+    fn read_fast(&mut self, json: &[u8]) -> bool {
+        self.begin();
+        if memchr::memchr2_iter(b'[', b'{', json).nth(MAX_FAST_BRACKETS).is_some() {
+            return false;
+        }
+        let mut deserializer = sonic_rs::Deserializer::from_slice(json);
+        let root = Place { reading: self, node: 0, element: 0 };
+        root.deserialize(&mut deserializer).and_then(|()| deserializer.end()).is_ok()
+    }
+
+    fn read(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
+        self.begin();
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let root = Place { reading: self, node: 0, element: 0 };
+        root.deserialize(&mut deserializer).and_then(|()| deserializer.end())
+    }
+
+    fn begin(&mut self) {
+        self.event.clear();
+        (self.timestamp, self.bad_timestamp) = (None, None);
+    }
+
     fn value(&mut self, node: usize, element: u32, raw: Raw<'_>) {
         let TrieNode { field, role, .. } = &self.decoder.nodes[node];
         match role {
@@ -451,6 +475,10 @@ mod tests {
             ("{}", "no `@timestamp`"),
             (r#"{"@timestamp":"soon"}"#, "no time"),
             (&"[".repeat(100_000), "not JSON"),
+            (&format!("{{\"other\":{}", "[".repeat(100_000)), "not JSON"),
+            ("{\"other\":[1,]}", "not JSON"),
+            ("{\"other\":\"\u{1}\"}", "not JSON"),
+            (r#"{"@timestamp":0,"process":{"name":"\ud800"}}"#, "not JSON"),
         ] {
             let (_, event) = decode(json);
             let error = event.expect_err(json).to_string();

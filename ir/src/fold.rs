@@ -49,6 +49,19 @@ pub fn fold_into(text: &str, out: &mut String) {
     }
 }
 
+/// The folded form of `text`: the text itself when it is plainly folded already, which most are, else made in `memory`.
+#[inline]
+pub fn fold_with<'t>(text: &'t str, memory: &'t mut String) -> &'t str {
+    // Without a way out, so that it is looked at many bytes at a time.
+    let other = text.bytes().fold(false, |other, byte| other | !byte.is_ascii() | byte.is_ascii_uppercase());
+    if !other {
+        return text;
+    }
+    memory.clear();
+    fold_into(text, memory);
+    memory
+}
+
 /// Whether two texts are equal when folded.
 pub fn equal_folded(left: &str, right: &str) -> bool {
     left.chars().map(fold_char).eq(right.chars().map(fold_char))
@@ -76,6 +89,7 @@ mod tests {
             fold_into(text, &mut out);
             assert_eq!(out, folded, "{text}");
             assert!(equal_folded(text, folded), "{text}");
+            assert_eq!(fold_with(text, &mut out), folded, "{text}");
             assert_eq!(fold(folded), folded, "folding is idempotent");
         }
     }

@@ -19,7 +19,7 @@
 use std::collections::HashMap;
 
 use kestrel_ir::event::{Event, FieldTable, FieldValue};
-use kestrel_ir::fold::fold_into;
+use kestrel_ir::fold::fold_with;
 use kestrel_ir::frame::Frame;
 use kestrel_ir::model::{Ir, PredicateId};
 use rustc_hash::FxBuildHasher;
@@ -136,9 +136,8 @@ impl Dispatch {
             let Some(field) = index.field(entry.field()) else { continue };
             match entry.value() {
                 FieldValue::Text(text) => {
-                    folded.clear();
-                    fold_into(text, folded);
-                    field.find_text(folded, |postings| found.note(postings, &index.clauses, out));
+                    let text = fold_with(text, folded);
+                    field.find_text(text, |postings| found.note(postings, &index.clauses, out));
                 }
                 FieldValue::Integer(value) => found.note(field.find_number(value), &index.clauses, out),
                 _ => {}

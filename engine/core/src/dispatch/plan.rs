@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use kestrel_ir::event::{Event, FieldNumber, FieldTable, FieldValue};
-use kestrel_ir::fold::{fold, fold_into};
+use kestrel_ir::fold::{fold, fold_with};
 use kestrel_ir::guards::{self, Clause, Rank};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, StringMatch};
@@ -146,9 +146,7 @@ impl Plan {
         for entry in event.entries() {
             let Some(Some(known)) = self.kind_fields.get(entry.field().0 as usize) else { continue };
             if let FieldValue::Text(text) = entry.value() {
-                folded.clear();
-                fold_into(text, folded);
-                out.extend(known.get(folded.as_str()));
+                out.extend(known.get(fold_with(text, folded)));
             }
         }
         out.sort_unstable();
