@@ -49,6 +49,8 @@ pub struct Config {
     pub alerts: Option<String>,
     /// As `--record`.
     pub record: Option<PathBuf>,
+    /// As `--record-sync`.
+    pub record_sync: Option<String>,
     /// As `--code-cache`.
     pub code_cache: Option<String>,
     /// As `--stats`.
