@@ -11,7 +11,8 @@ use zstd::bulk::Compressor;
 
 use super::error::LogError;
 use super::format::{
-    BLOCK_HEAD, BlockHead, LogHeader, MAGIC, MAX_DOCUMENT, MAX_RECORDS, RecordHead, encode_header, encode_record,
+    BLOCK_HEAD, BlockHead, FILE_HEAD, LogHeader, MAGIC, MAJOR, MAX_DOCUMENT, MAX_HEADER, MAX_RECORDS, RecordHead,
+    encode_header, encode_record, u16_at, u32_at,
 };
 use super::index::{BLOCKS_PER_INDEX, Entry, Index, TRAILER, trailer};
 
@@ -97,13 +98,14 @@ impl LogWriter<File> {
                 // Some file systems have no locks; that is no reason not to record there.
                 Err(TryLockError::Error(_)) => {}
             }
-            if about.len() > 0 {
-                let mut magic = Vec::new();
-                (&file).take(MAGIC.len() as u64).read_to_end(&mut magic)?;
-                if !MAGIC.starts_with(&magic) {
-                    return Err(LogError::Magic);
-                }
-                file.rewind()?;
+            let mut begin = Vec::new();
+            (&file).take(FILE_HEAD as u64).read_to_end(&mut begin)?;
+            file.rewind()?;
+            match length_of_header(&begin)? {
+                Some(length) if length <= about.len() => {}
+                // A crash left less than a header, so that no record is lost with it. With more behind it nobody would
+                // know what it is.
+                _ => file.set_len(0)?,
             }
         }
         LogWriter::new(file, header)
@@ -283,6 +285,22 @@ impl<W: Write> LogWriter<W> {
             LogError::Io(error)
         })
     }
+}
+
+/// How long the file header is that begins with these bytes; `None` when they are too few to tell.
+fn length_of_header(begin: &[u8]) -> Result<Option<u64>, LogError> {
+    if !MAGIC.starts_with(begin.get(..MAGIC.len()).unwrap_or(begin)) {
+        return Err(LogError::Magic);
+    }
+    let (Some(major), Some(minor), Some(length)) = (u16_at(begin, 8), u16_at(begin, 10), u32_at(begin, 12)) else {
+        return Ok(None);
+    };
+    if major != MAJOR {
+        return Err(LogError::Version { major, minor });
+    }
+    // A length that cannot be is damage, which readers know to pass over.
+    let json = if length > MAX_HEADER { 0 } else { length };
+    Ok(Some(FILE_HEAD as u64 + u64::from(json)))
 }
 
 impl<W: Write> Drop for LogWriter<W> {
