@@ -5,6 +5,7 @@
 //! require_signature = ["/etc/kestrel/release.pub"]
 //! alerts = "/var/log/kestrel/alerts.ndjson"
 //! record = "/var/log/kestrel/events.klog"
+//! record_sync = "flush"
 //! runtime = "wasm"
 //! profile = "trusted"
 //!

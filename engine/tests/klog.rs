@@ -431,7 +431,8 @@ fn damage_costs_the_same_with_an_index_and_without() {
         }
         let from = (random() % 30) as i64;
         for range in [TimeRange::default(), TimeRange { from, to: from + (random() % 5) as i64 }] {
-            let ordinals = |reader| in_range(reader, range).0.into_iter().map(|(_, ordinal)| ordinal).collect::<Vec<_>>();
+            let ordinals =
+                |reader| in_range(reader, range).0.into_iter().map(|(_, ordinal)| ordinal).collect::<Vec<_>>();
             assert_eq!(ordinals(seekable(&noisy)), ordinals(streamed(&noisy)), "{range:?}");
         }
     }

@@ -12,6 +12,7 @@ mod host_api;
 mod packages;
 mod predicates;
 mod schema;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ enum Chore {
     Agree(agree::Agree),
     /// Whole commands in release mode: medians over several runs.
     Bench,
+    /// Gigabytes of events through the event log and back, with the writer killed in between; speed and memory.
+    Soak(soak::Soak),
     /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
     Record,
 }
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Chore::Bpf { check } => bpf::run(check),
         Chore::Agree(options) => agree::run(&options),
         Chore::Bench => bench::run(),
+        Chore::Soak(options) => soak::run(&options),
         Chore::Record => demo::record(),
     };
     match result {

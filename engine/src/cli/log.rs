@@ -53,6 +53,8 @@ pub(super) enum LogCommand {
         /// When what is written is also put on the disk: `never`, at the end (`flush`), or after each block (`block`).
         #[arg(long, value_name = "never|flush|block", default_value = "never", value_parser = SyncPolicy::from_str)]
         sync: SyncPolicy,
+        #[command(flatten)]
+        range: RangeArguments,
         /// A schema file that says where a document's time is; ECS without it.
         #[arg(long, value_name = "SCHEMA")]
         schema: Option<PathBuf>,
@@ -119,8 +121,8 @@ pub(super) fn run(command: &LogCommand) -> Result<u8, Failure> {
         }
         LogCommand::Cat { logs, range, follow } => cat(logs, Path::new("-"), range.range(), *follow),
         LogCommand::Export { log, output, range } => cat(std::slice::from_ref(log), output, range.range(), false),
-        LogCommand::Import { files, output, append: false, sync, schema } => {
-            let making = Importing::new(files, schema.as_deref())?;
+        LogCommand::Import { files, output, append: false, sync, range, schema } => {
+            let making = Importing::new(files, schema.as_deref(), range.range())?;
             if output == Path::new("-") {
                 let out = create(output, files)?;
                 return making.import(LogWriter::new(out, &making.header()), output);
@@ -129,8 +131,8 @@ pub(super) fn run(command: &LogCommand) -> Result<u8, Failure> {
             let file = File::create(output).with_context(|| cannot_write(output)).map_err(Failure::usage)?;
             making.import(LogWriter::new(file, &making.header()).map(|writer| writer.with_sync(*sync)), output)
         }
-        LogCommand::Import { files, output, append: true, sync, schema } => {
-            let making = Importing::new(files, schema.as_deref())?;
+        LogCommand::Import { files, output, append: true, sync, range, schema } => {
+            let making = Importing::new(files, schema.as_deref(), range.range())?;
             refuse_inputs(output, files)?;
             let writer = LogWriter::append_to(output, &making.header()).map(|writer| writer.with_sync(*sync));
             making.import(writer, output)
@@ -192,11 +194,12 @@ fn cat(logs: &[PathBuf], output: &Path, range: TimeRange, follow: bool) -> Resul
 struct Importing<'f> {
     files: &'f [PathBuf],
     schema: Schema,
+    range: TimeRange,
 }
 
 impl<'f> Importing<'f> {
     /// Looks at everything that is read, before anything is written.
-    fn new(files: &'f [PathBuf], schema: Option<&Path>) -> Result<Importing<'f>, Failure> {
+    fn new(files: &'f [PathBuf], schema: Option<&Path>, range: TimeRange) -> Result<Importing<'f>, Failure> {
         let schema = match schema {
             Some(path) => read_schema(path).map_err(Failure::usage)?,
             None => Schema::ecs(),
@@ -204,7 +207,7 @@ impl<'f> Importing<'f> {
         for file in files.iter().filter(|file| file.as_os_str() != "-") {
             file.metadata().with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
         }
-        Ok(Importing { files, schema })
+        Ok(Importing { files, schema, range })
     }
 
     fn header(&self) -> LogHeader {
@@ -229,7 +232,7 @@ impl<'f> Importing<'f> {
         let mut trouble = Trouble::default();
         let mut ordinal = 0;
         for file in self.files {
-            let mut input = Input::open(file, InputOptions::default()).map_err(Failure::usage)?;
+            let mut input = Input::open(file, InputOptions::default()).map_err(Failure::usage)?.with_range(self.range);
             let (name, unit) = (input.name().to_owned(), input.unit());
             while let Some(item) = input.next_item().map_err(Failure::usage)? {
                 let document = match item {
@@ -254,6 +257,9 @@ impl<'f> Importing<'f> {
                         RecordHead { timestamp, tiebreaker, ordinal, ..RecordHead::default() }
                     }
                 };
+                if !self.range.contains(head.timestamp) {
+                    continue;
+                }
                 ordinal += 1;
                 writer.append(&head, document.bytes).with_context(lost).map_err(Failure::failed)?;
             }

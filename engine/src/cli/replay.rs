@@ -82,7 +82,10 @@ impl<'o> Replaying<'o> {
         while !self.ends(stop) {
             match input.next_item() {
                 Ok(Some(Item::Document(document)))
-                    if times.as_mut().and_then(|times| times.of(&document)).is_some_and(|time| !range.contains(time)) => {}
+                    if times
+                        .as_mut()
+                        .and_then(|times| times.of(&document))
+                        .is_some_and(|time| !range.contains(time)) => {}
                 Ok(Some(Item::Document(document))) => self.document(&name, unit, &document, prompt),
                 Ok(Some(Item::Invalid { line, reason })) => {
                     self.replay.count_invalid();

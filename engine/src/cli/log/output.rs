@@ -60,10 +60,9 @@ impl Output {
                 let encoder = zstd::stream::write::Encoder::new(plain, ZSTD_LEVEL);
                 Output::Zstd(BufWriter::with_capacity(CAPACITY, encoder.map_err(Failure::failed)?))
             }
-            Some("gz") => Output::Gzip(BufWriter::with_capacity(
-                CAPACITY,
-                GzEncoder::new(plain, flate2::Compression::default()),
-            )),
+            Some("gz") => {
+                Output::Gzip(BufWriter::with_capacity(CAPACITY, GzEncoder::new(plain, flate2::Compression::default())))
+            }
             _ => Output::Plain(BufWriter::with_capacity(CAPACITY, plain)),
         })
     }
