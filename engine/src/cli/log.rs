@@ -2,7 +2,6 @@
 
 mod output;
 
-use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -128,8 +127,8 @@ pub(super) fn run(command: &LogCommand) -> Result<u8, Failure> {
                 return making.import(LogWriter::new(out, &making.header()), output);
             }
             refuse_inputs(output, files)?;
-            let file = File::create(output).with_context(|| cannot_write(output)).map_err(Failure::usage)?;
-            making.import(LogWriter::new(file, &making.header()).map(|writer| writer.with_sync(*sync)), output)
+            let writer = LogWriter::create(output, &making.header()).map(|writer| writer.with_sync(*sync));
+            making.import(writer, output)
         }
         LogCommand::Import { files, output, append: true, sync, range, schema } => {
             let making = Importing::new(files, schema.as_deref(), range.range())?;
@@ -220,12 +219,7 @@ impl<'f> Importing<'f> {
 
     fn import<W: Write>(&self, writer: Result<LogWriter<W>, LogError>, output: &Path) -> Result<u8, Failure> {
         let lost = || cannot_write(output);
-        let mut writer = match writer {
-            Err(error @ (LogError::Magic | LogError::Locked)) => {
-                return Err(Failure::usage(anyhow::Error::new(error).context(lost())));
-            }
-            made => made.with_context(lost).map_err(Failure::failed)?,
-        };
+        let mut writer = writer.with_context(lost).map_err(Failure::usage)?;
         // No field is wanted but time and order.
         let decoder = Decoder::new(&FieldTable::new(), self.schema.event());
         let mut event = Event::new();

@@ -1,6 +1,6 @@
 //! Writing an event log: records gather in a block, a full block goes out in one write.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -87,26 +87,31 @@ impl LogWriter<File> {
     /// readers find the new segment behind it.
     ///
     /// # Errors
-    /// When the file exists and is something else, when another process holds it, or when it cannot be written.
+    /// When the file exists and is something else, when another process writes to it, or when it cannot be written.
     pub fn append_to(path: &Path, header: &LogHeader) -> Result<LogWriter<File>, LogError> {
-        let mut file = File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
-        let about = file.metadata()?;
-        if about.is_file() {
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(LogError::Locked),
-                // Some file systems have no locks; that is no reason not to record there.
-                Err(TryLockError::Error(_)) => {}
-            }
+        let (mut file, size) = open_alone(path, File::options().read(true).append(true))?;
+        if let Some(size @ 1..) = size {
             let mut begin = Vec::new();
             (&file).take(FILE_HEAD as u64).read_to_end(&mut begin)?;
             file.rewind()?;
             match length_of_header(&begin)? {
-                Some(length) if length <= about.len() => {}
+                Some(length) if length <= size => {}
                 // A crash left less than a header, so that no record is lost with it. With more behind it nobody would
                 // know what it is.
                 _ => file.set_len(0)?,
             }
+        }
+        LogWriter::new(file, header)
+    }
+
+    /// Makes a log at `path`, for its owner alone; a file that is there is replaced, whatever it is.
+    ///
+    /// # Errors
+    /// When another process writes to a log there, or when it cannot be written.
+    pub fn create(path: &Path, header: &LogHeader) -> Result<LogWriter<File>, LogError> {
+        let (file, size) = open_alone(path, File::options().write(true))?;
+        if size.is_some() {
+            file.set_len(0)?;
         }
         LogWriter::new(file, header)
     }
@@ -284,6 +289,20 @@ impl<W: Write> LogWriter<W> {
             self.out = None;
             LogError::Io(error)
         })
+    }
+}
+
+/// Opens a file that no other process writes a log to, and says how large it is; pipes and devices have no size.
+fn open_alone(path: &Path, options: &mut OpenOptions) -> Result<(File, Option<u64>), LogError> {
+    let file = options.create(true).mode(0o600).open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Ok((file, None));
+    }
+    match file.try_lock() {
+        // Some file systems have no locks; that is no reason not to record there.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok((file, Some(about.len()))),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked),
     }
 }
 
