@@ -13,9 +13,11 @@ mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use kestrel_engine::doctor;
+use kestrel_engine::klog::SyncPolicy;
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::sinks::AlertTarget;
@@ -60,9 +62,15 @@ struct RunArguments {
     /// a file, a replay replaces it. [default: -]
     #[arg(long, value_name = "-|FILE|unix:PATH")]
     alerts: Option<AlertTarget>,
+    #[command(flatten)]
+    range: log::RangeArguments,
     /// Writes the events to this event log too; adds to one that is there.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// When the event log is also put on the disk: `never`, whenever events are written (`flush`), or after each block
+    /// (`block`). [default: never]
+    #[arg(long, value_name = "never|flush|block", value_parser = SyncPolicy::from_str)]
+    record_sync: Option<SyncPolicy>,
     /// Where compiled code is kept, so that a pack that ran before is ready at once; `off` keeps none.
     /// [default: /var/cache/kestrel for root, else ~/.cache/kestrel]
     #[arg(long, value_name = "DIR|off")]

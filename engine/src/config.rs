@@ -5,6 +5,7 @@
 //! require_signature = ["/etc/kestrel/release.pub"]
 //! alerts = "/var/log/kestrel/alerts.ndjson"
 //! record = "/var/log/kestrel/events.klog"
+//! record_sync = "flush"
 //! runtime = "wasm"
 //! profile = "trusted"
 //!
@@ -49,6 +50,8 @@ pub struct Config {
     pub alerts: Option<String>,
     /// As `--record`.
     pub record: Option<PathBuf>,
+    /// As `--record-sync`.
+    pub record_sync: Option<String>,
     /// As `--code-cache`.
     pub code_cache: Option<String>,
     /// As `--stats`.

@@ -13,12 +13,12 @@
 //! One document is in memory at a time; one that is longer than [`InputOptions::max_document`] is passed over and told.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
 use thiserror::Error;
 
-use crate::klog::{LogBytes, LogError, LogReader, LogStep, RecordHead, Streamed};
+use crate::klog::{LogBytes, LogError, LogReader, LogStep, RecordHead, Seekable, Streamed, TimeRange};
 
 mod elements;
 mod lines;
@@ -159,7 +159,7 @@ impl Input {
         }
         if about.is_file() && source::is_log(&file).map_err(failed)? {
             // Opened as such, because a log in a file can be skipped through.
-            let log: Box<dyn LogBytes> = Box::new(BufReader::with_capacity(128 << 10, file));
+            let log = Box::new(Seekable::new(file).map_err(failed)?);
             return Input::log(name, Progress::default(), log);
         }
         Input::from_reader(&name, file, options)
@@ -198,6 +198,18 @@ impl Input {
 
     fn new(name: String, progress: Progress, body: Body) -> Input {
         Input { name, progress, body, ended: false, warnings: Vec::new(), warned: 0 }
+    }
+
+    /// Gives only the records of these times when the input is an event log, in a file without reading the rest.
+    ///
+    /// Other inputs do not know the times of their documents: there, whoever decodes them has to choose.
+    #[must_use]
+    pub fn with_range(mut self, range: TimeRange) -> Input {
+        self.body = match self.body {
+            Body::Log(reader) => Body::Log(Box::new(reader.with_range(range))),
+            other => other,
+        };
+        self
     }
 
     /// What messages call this input: its path as it was given, or `standard input`.

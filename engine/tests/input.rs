@@ -170,7 +170,7 @@ fn what_cannot_be_read_says_why() {
     assert!(open(&wide).contains("is UTF-16 text"));
     let mut newer = Vec::new();
     LogWriter::new(&mut newer, &LogHeader::default()).expect("a log").finish().expect("a log");
-    newer[8] = 2;
+    newer[8..12].copy_from_slice(&[2, 0, 0, 0]);
     let log = folder.join("newer.klog");
     std::fs::write(&log, newer).expect("a file");
     let expected = "the event log has format version 2.0 and this build reads 1.x: use a newer engine";

@@ -80,6 +80,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recording = fs::read(root.join("rules/demo/recording.klog"))?;
     let start = recording.get(..recording.len().min(64 << 10)).unwrap_or_default();
     seeds.entry("klog").or_default().push(start.to_vec());
+    seeds.entry("klog").or_default().push(fs::read(root.join("engine/tests/fixture/version-1.0.klog"))?);
+    seeds.insert("klog_index", vec![index(40, 18, 64), index(40, 0, 64), index(3, 999, 5), index(0, 64, 0)]);
     for (target, seeds) in seeds {
         let folder = root.join("fuzz/corpus").join(target);
         fs::create_dir_all(&folder)?;
@@ -119,6 +121,22 @@ fn strings(value: &toml::Value, out: &mut Vec<String>) {
         toml::Value::String(text) => out.push(text.clone()),
         _ => {}
     }
+}
+
+/// A range of times, and a time index of so many blocks; `docs/klog-format.md` has the layout.
+fn index(entries: u32, stored: u32, header: u32) -> Vec<u8> {
+    let mut seed = vec![10, 20];
+    seed.extend_from_slice(b"KIDX");
+    for number in [entries, header, 0] {
+        seed.extend_from_slice(&number.to_le_bytes());
+    }
+    for entry in 0..i64::from(entries) {
+        seed.extend_from_slice(&stored.to_le_bytes());
+        seed.extend_from_slice(&1u32.to_le_bytes());
+        seed.extend_from_slice(&(entry * 37 % 64).to_le_bytes());
+        seed.extend_from_slice(&(entry * 37 % 64).to_le_bytes());
+    }
+    seed
 }
 
 fn records() -> [Record<'static>; 3] {

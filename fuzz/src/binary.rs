@@ -115,50 +115,87 @@ fn with_length(data: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(feature = "engine")]
-pub use with_engine::{documents, klog};
+pub use with_engine::{documents, klog, klog_index};
 
 #[cfg(feature = "engine")]
 mod with_engine {
     use std::io::Cursor;
 
     use kestrel_engine::input::{Input, InputOptions, Item};
-    use kestrel_engine::klog::{LogHeader, LogItem, LogReader, LogWriter};
+    use kestrel_engine::klog::{LogHeader, LogItem, LogReader, LogWriter, RecordHead, TimeRange};
     use kestrel_ir::event::{Event, FieldTable};
     use kestrel_ir::event_json::Decoder;
     use kestrel_schema::{EventFields, FieldType};
     use xxhash_rust::xxh3::xxh3_64;
 
-    /// Reading a log ends, whatever the bytes; so does reading a block of these bytes whose checksums are right.
+    /// Reading a log ends, whatever the bytes; so does reading a block of these bytes whose checksums are right. A file
+    /// gives what a stream gives.
     pub fn klog(data: &[u8]) {
-        read_log(data.to_vec());
+        read_both(data.to_vec());
         let Some((&records, raw)) = data.split_first() else { return };
         let mut log = Vec::new();
         if let Ok(writer) = LogWriter::new(&mut log, &LogHeader::default()) {
             writer.finish().expect("a vector takes all");
         }
-        log.extend(block(raw, u32::from(records)));
+        log.extend(block(raw, u32::from(records), &[]));
         log.extend_from_slice(raw);
-        read_log(log);
+        read_both(log);
     }
 
-    fn read_log(bytes: Vec<u8>) {
-        let limit = bytes.len() + 2;
-        let Ok(mut reader) = LogReader::from_stream(Cursor::new(bytes)) else { return };
-        let mut damages = 0;
+    fn read_both(bytes: Vec<u8>) {
+        let all = TimeRange::default();
+        let streamed =
+            LogReader::from_stream(Cursor::new(bytes.clone())).map(|reader| read_log(reader, all, bytes.len()));
+        let seekable =
+            LogReader::from_seekable(Cursor::new(bytes.clone())).map(|reader| read_log(reader, all, bytes.len()));
+        assert_eq!(streamed.ok(), seekable.ok());
+    }
+
+    /// Whatever an index says, a range gives records of the range, in order, each once.
+    pub fn klog_index(data: &[u8]) {
+        let [from, to, raw @ ..] = data else { return };
+        let mut log = Vec::new();
+        let mut writer = LogWriter::new(&mut log, &LogHeader::default()).expect("a vector takes all");
+        for ordinal in 0..40u64 {
+            let head = RecordHead { timestamp: (ordinal * 37 % 64) as i64, ordinal, ..RecordHead::default() };
+            writer.append(&head, b"{}").expect("a vector takes all");
+            writer.flush().expect("a vector takes all");
+        }
+        writer.finish().expect("a vector takes all");
+        // docs/klog-format.md has the layout of the frame that ends an index.
+        let size = (56 + zstd::bulk::compress(raw, 1).expect("it can be compressed").len() + 16) as u32;
+        let mut trailer = vec![0x5e, 0x2a, 0x4d, 0x18, 8, 0, 0, 0];
+        trailer.extend_from_slice(&size.to_le_bytes());
+        trailer.extend_from_slice(b"KEND");
+        log.extend(block(raw, 0, &trailer));
+        let length = log.len();
+        let range = TimeRange { from: i64::from(*from), to: i64::from(*to) };
+        let reader = LogReader::from_seekable(Cursor::new(log)).expect("the header is sound");
+        let (ordinals, _) = read_log(reader, range, length);
+        assert!(ordinals.is_sorted_by(|left, right| left < right));
+        assert!(ordinals.iter().all(|ordinal| range.contains((ordinal * 37 % 64) as i64)));
+    }
+
+    /// The ordinals of the records, and how many places are damaged.
+    fn read_log(reader: LogReader, range: TimeRange, length: usize) -> (Vec<u64>, usize) {
+        let mut reader = reader.with_range(range);
+        let (mut ordinals, mut damages) = (Vec::new(), 0);
         while let Some(item) = reader.next_item().expect("a vector can be read") {
             match item {
-                LogItem::Record(_) => {}
+                LogItem::Record(record) => ordinals.push(record.head.ordinal),
                 LogItem::Damaged(damage) => {
                     damages += 1;
-                    assert!(damages <= limit && !damage.message.is_empty());
+                    assert!(damages <= length + 2 && !damage.message.is_empty());
                 }
             }
         }
+        (ordinals, damages)
     }
 
     /// A block with right checksums; docs/klog-format.md has its layout.
-    fn block(raw: &[u8], records: u32) -> Vec<u8> {
-        let payload = zstd::bulk::compress(raw, 1).expect("it can be compressed");
+    fn block(raw: &[u8], records: u32, trailer: &[u8]) -> Vec<u8> {
+        let mut payload = zstd::bulk::compress(raw, 1).expect("it can be compressed");
+        payload.extend_from_slice(trailer);
         let mut head = Vec::new();
         head.extend_from_slice(b"KBLK");
         head.extend_from_slice(&(payload.len() as u32).to_le_bytes());

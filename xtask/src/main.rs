@@ -13,6 +13,7 @@ mod packages;
 mod peers;
 mod predicates;
 mod schema;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Chore {
         #[command(subcommand)]
         only: Option<Benchmark>,
     },
+    /// Gigabytes of events through the event log and back, with the writer killed in between; speed and memory.
+    Soak(soak::Soak),
     /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
     Record,
 }
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Chore::Bench { only: None } => bench::run().and_then(|()| peers::run(&[])),
         Chore::Bench { only: Some(Benchmark::Commands) } => bench::run(),
         Chore::Bench { only: Some(Benchmark::Peers { arguments }) } => peers::run(&arguments),
+        Chore::Soak(options) => soak::run(&options),
         Chore::Record => demo::record(),
     };
     match result {

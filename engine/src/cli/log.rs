@@ -1,13 +1,16 @@
 //! `kestrel-engine log`: event logs to NDJSON and back, and whether they are whole.
 
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+mod output;
+
+use std::io::{self, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use kestrel_engine::input::{Input, InputOptions, Item};
-use kestrel_engine::klog::{LogHeader, LogItem, LogReader, LogWriter, RecordHead, TimeRange};
+use kestrel_engine::klog::{LogError, LogHeader, LogItem, LogReader, LogWriter, RecordHead, SyncPolicy, TimeRange};
 use kestrel_engine::stats::counted;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::Decoder;
@@ -16,37 +19,51 @@ use kestrel_schema::Schema;
 use serde_json::json;
 
 use super::Failure;
-use super::options::same_file;
 use super::report::{Trouble, print, say};
+use output::{Output, cannot_write, create, refuse_inputs};
+
+/// How often a followed log is looked at.
+const GLANCE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
     /// Prints the documents of event logs as NDJSON.
     Cat {
-        /// The logs.
+        /// The logs; `-` is standard input.
         #[arg(required = true, value_name = "LOG")]
         logs: Vec<PathBuf>,
         #[command(flatten)]
         range: RangeArguments,
+        /// Goes on with what is written to the log from now on, until it is interrupted. For one log.
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Makes an event log of documents: NDJSON, a JSON array, `.zst` or `.gz` of either, or other logs.
     Import {
         /// The documents' files; `-` is standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
-        /// The log to write; one that is there is replaced.
+        /// The log to write; one that is there is replaced. `-` is standard output.
         #[arg(short, long, value_name = "LOG")]
         output: PathBuf,
+        /// Adds to the log that is there instead of replacing it.
+        #[arg(long)]
+        append: bool,
+        /// When what is written is also put on the disk: `never`, at the end (`flush`), or after each block (`block`).
+        #[arg(long, value_name = "never|flush|block", default_value = "never", value_parser = SyncPolicy::from_str)]
+        sync: SyncPolicy,
+        #[command(flatten)]
+        range: RangeArguments,
         /// A schema file that says where a document's time is; ECS without it.
         #[arg(long, value_name = "SCHEMA")]
         schema: Option<PathBuf>,
     },
     /// Writes the documents of an event log to a file as NDJSON.
     Export {
-        /// The log.
+        /// The log; `-` is standard input.
         #[arg(value_name = "LOG")]
         log: PathBuf,
-        /// The file; one that is there is replaced. `-` is standard output.
+        /// The file; one that is there is replaced. `-` is standard output. Names that end in `.zst` or `.gz` are compressed.
         #[arg(short, long, value_name = "FILE", default_value = "-")]
         output: PathBuf,
         #[command(flatten)]
@@ -57,27 +74,37 @@ pub(super) enum LogCommand {
         /// The logs.
         #[arg(required = true, value_name = "LOG")]
         logs: Vec<PathBuf>,
-        /// One JSON object for each log.
+        /// `text` for people, or `json`: one object for each log.
+        #[arg(long, value_name = "text|json", default_value = "text")]
+        output: Verdict,
+        /// The same as `--output json`.
         #[arg(long)]
         json: bool,
     },
 }
 
+/// How `verify` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Verdict {
+    Text,
+    Json,
+}
+
 /// Which times.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct RangeArguments {
-    /// From this time on: RFC 3339, `2026-11-21T08:00:00Z`, or a date.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    from: Option<i64>,
-    /// Up to and with this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    to: Option<i64>,
+    /// Only events from this time on: RFC 3339, `2026-11-21T08:00:00Z`, or a date.
+    #[arg(long, alias = "from", value_name = "TIME", value_parser = time)]
+    since: Option<i64>,
+    /// Only events up to and with this time.
+    #[arg(long, alias = "to", value_name = "TIME", value_parser = time)]
+    until: Option<i64>,
 }
 
 impl RangeArguments {
-    fn range(self) -> TimeRange {
+    pub(super) fn range(self) -> TimeRange {
         let all = TimeRange::default();
-        TimeRange { from: self.from.unwrap_or(all.from), to: self.to.unwrap_or(all.to) }
+        TimeRange { from: self.since.unwrap_or(all.from), to: self.until.unwrap_or(all.to) }
     }
 }
 
@@ -88,131 +115,154 @@ fn time(word: &str) -> Result<i64, String> {
 /// Runs a subcommand.
 pub(super) fn run(command: &LogCommand) -> Result<u8, Failure> {
     match command {
-        LogCommand::Cat { logs, range } => cat(logs, Path::new("-"), range.range()),
-        LogCommand::Export { log, output, range } => cat(std::slice::from_ref(log), output, range.range()),
-        LogCommand::Import { files, output, schema } => import(files, output, schema.as_deref()),
-        LogCommand::Verify { logs, json } => verify(logs, *json),
+        LogCommand::Cat { logs, follow: true, .. } if logs.len() > 1 => {
+            Err(Failure::usage(anyhow!("only one log can be followed")))
+        }
+        LogCommand::Cat { logs, range, follow } => cat(logs, Path::new("-"), range.range(), *follow),
+        LogCommand::Export { log, output, range } => cat(std::slice::from_ref(log), output, range.range(), false),
+        LogCommand::Import { files, output, append: false, sync, range, schema } => {
+            let making = Importing::new(files, schema.as_deref(), range.range())?;
+            if output == Path::new("-") {
+                let out = create(output, files)?;
+                return making.import(LogWriter::new(out, &making.header()), output);
+            }
+            refuse_inputs(output, files)?;
+            let writer = LogWriter::create(output, &making.header()).map(|writer| writer.with_sync(*sync));
+            making.import(writer, output)
+        }
+        LogCommand::Import { files, output, append: true, sync, range, schema } => {
+            let making = Importing::new(files, schema.as_deref(), range.range())?;
+            refuse_inputs(output, files)?;
+            let writer = LogWriter::append_to(output, &making.header()).map(|writer| writer.with_sync(*sync));
+            making.import(writer, output)
+        }
+        LogCommand::Verify { logs, output, json } => verify(logs, *json || *output == Verdict::Json),
     }
 }
 
 fn open(path: &Path) -> Result<LogReader, Failure> {
-    LogReader::open(path).with_context(|| format!("cannot read {}", path.display())).map_err(Failure::usage)
+    let reader = match path.to_str() {
+        Some("-") => LogReader::from_stream(BufReader::new(io::stdin())),
+        _ => LogReader::open(path),
+    };
+    reader.with_context(|| format!("cannot read {}", path.display())).map_err(Failure::usage)
 }
 
-/// Opens what a command writes to, unless that is one of the files that it reads.
-fn create(output: &Path, inputs: &[PathBuf]) -> Result<Box<dyn Write>, Failure> {
-    if output == Path::new("-") {
-        return Ok(Box::new(io::stdout().lock()));
-    }
-    if inputs.iter().any(|input| same_file(input, output)) {
-        return Err(Failure::usage(anyhow!("{} is read and cannot be written at once", output.display())));
-    }
-    let file = File::create(output).with_context(|| format!("cannot write {}", output.display()));
-    Ok(Box::new(file.map_err(Failure::usage)?))
-}
-
-fn cat(logs: &[PathBuf], output: &Path, range: TimeRange) -> Result<u8, Failure> {
+fn cat(logs: &[PathBuf], output: &Path, range: TimeRange, follow: bool) -> Result<u8, Failure> {
     let mut trouble = Trouble::default();
     // All are opened before the output is, which would be empty for nothing.
     let readers = logs.iter().map(|log| open(log)).collect::<Result<Vec<_>, _>>()?;
-    let mut out = BufWriter::with_capacity(64 << 10, create(output, logs)?);
+    let mut out = Output::create(output, logs)?;
+    let cannot_write = |error| Failure::failed(anyhow::Error::new(error).context(cannot_write(output)));
     for (log, reader) in logs.iter().zip(readers) {
-        let (name, mut reader) = (log.display().to_string(), reader.with_range(range));
+        let name = log.display().to_string();
+        let cannot_read = |error| Failure::failed(anyhow::Error::new(error).context(format!("cannot read {name}")));
+        let mut reader = reader.with_range(range);
+        if follow {
+            reader = reader.following().map_err(cannot_read)?;
+        }
         loop {
-            let item = reader.next_item().with_context(|| format!("cannot read {name}"));
-            match item.map_err(Failure::failed)? {
-                Some(LogItem::Record(record)) => match write_line(&mut out, record.document) {
+            match reader.next_item().map_err(cannot_read)? {
+                Some(LogItem::Record(record)) => match out.write_line(record.document) {
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(0),
-                    written => written.with_context(|| cannot_write(output)).map_err(Failure::failed)?,
+                    written => written.map_err(cannot_write)?,
                 },
                 Some(LogItem::Damaged(damage)) => {
                     trouble.damaged(&name, &format!("at byte {}: {}", damage.offset, damage.message));
                 }
+                None if follow => match out.flush() {
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(0),
+                    flushed => {
+                        flushed.map_err(cannot_write)?;
+                        std::thread::sleep(GLANCE);
+                    }
+                },
                 None => break,
             }
         }
     }
-    match out.flush() {
+    match out.finish() {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(0),
-        flushed => flushed.with_context(|| cannot_write(output)).map_err(Failure::failed)?,
+        finished => finished.map_err(cannot_write)?,
     }
     trouble.finish();
     Ok(0)
 }
 
-/// Writes a document as one line. In JSON a line end can only stand between tokens, where a space means the same.
-fn write_line(out: &mut impl Write, document: &[u8]) -> io::Result<()> {
-    for (number, part) in document.split(|byte| matches!(byte, b'\n' | b'\r')).enumerate() {
-        if number > 0 {
-            out.write_all(b" ")?;
-        }
-        out.write_all(part)?;
-    }
-    out.write_all(b"\n")
+/// What is to be imported.
+struct Importing<'f> {
+    files: &'f [PathBuf],
+    schema: Schema,
+    range: TimeRange,
 }
 
-fn cannot_write(output: &Path) -> String {
-    match output.to_str() {
-        Some("-") => "cannot write to standard output".to_owned(),
-        _ => format!("cannot write {}", output.display()),
+impl<'f> Importing<'f> {
+    /// Looks at everything that is read, before anything is written.
+    fn new(files: &'f [PathBuf], schema: Option<&Path>, range: TimeRange) -> Result<Importing<'f>, Failure> {
+        let schema = match schema {
+            Some(path) => read_schema(path).map_err(Failure::usage)?,
+            None => Schema::ecs(),
+        };
+        for file in files.iter().filter(|file| file.as_os_str() != "-") {
+            file.metadata().with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
+        }
+        Ok(Importing { files, schema, range })
     }
-}
 
-fn import(files: &[PathBuf], output: &Path, schema: Option<&Path>) -> Result<u8, Failure> {
-    let schema = match schema {
-        Some(path) => read_schema(path).map_err(Failure::usage)?,
-        None => Schema::ecs(),
-    };
-    for file in files.iter().filter(|file| file.as_os_str() != "-") {
-        file.metadata().with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
-    }
-    let header = LogHeader {
-        schema_hash: schema.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
-        engine: concat!("kestrel-engine ", env!("CARGO_PKG_VERSION")).to_owned(),
-        ..LogHeader::default()
-    };
-    let lost = || cannot_write(output);
-    let out = create(output, files)?;
-    let mut writer = LogWriter::new(out, &header).with_context(lost).map_err(Failure::failed)?;
-    // No field is wanted but time and order.
-    let decoder = Decoder::new(&FieldTable::new(), schema.event());
-    let mut event = Event::new();
-    let mut trouble = Trouble::default();
-    let mut ordinal = 0;
-    for file in files {
-        let mut input = Input::open(file, InputOptions::default()).map_err(Failure::usage)?;
-        let (name, unit) = (input.name().to_owned(), input.unit());
-        while let Some(item) = input.next_item().map_err(Failure::usage)? {
-            let document = match item {
-                Item::Document(document) => document,
-                Item::Invalid { line, reason } => {
-                    trouble.invalid(&name, unit, line, &reason);
-                    continue;
-                }
-                Item::Damaged { message } => {
-                    trouble.damaged(&name, &message);
-                    continue;
-                }
-            };
-            let head = match (document.record, decoder.decode(document.bytes, &mut event)) {
-                (Some(record), _) => RecordHead { ordinal, ..record },
-                (None, Ok(())) => {
-                    let Event { timestamp, tiebreaker, .. } = event;
-                    RecordHead { timestamp, tiebreaker, ordinal, ..RecordHead::default() }
-                }
-                (None, Err(error)) => {
-                    trouble.invalid(&name, unit, document.line, &error.to_string());
-                    continue;
-                }
-            };
-            ordinal += 1;
-            writer.append(&head, document.bytes).with_context(lost).map_err(Failure::failed)?;
+    fn header(&self) -> LogHeader {
+        LogHeader {
+            schema_hash: self.schema.hash().iter().map(|byte| format!("{byte:02x}")).collect(),
+            engine: concat!("kestrel-engine ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..LogHeader::default()
         }
     }
-    let records = writer.finish().with_context(lost).map_err(Failure::failed)?;
-    trouble.finish();
-    say(&format!("{} imported, {} invalid", counted(records, "record"), trouble.invalids()));
-    Ok(0)
+
+    fn import<W: Write>(&self, writer: Result<LogWriter<W>, LogError>, output: &Path) -> Result<u8, Failure> {
+        let lost = || cannot_write(output);
+        let mut writer = writer.with_context(lost).map_err(Failure::usage)?;
+        // No field is wanted but time and order.
+        let decoder = Decoder::new(&FieldTable::new(), self.schema.event());
+        let mut event = Event::new();
+        let mut trouble = Trouble::default();
+        let mut ordinal = 0;
+        for file in self.files {
+            let mut input = Input::open(file, InputOptions::default()).map_err(Failure::usage)?.with_range(self.range);
+            let (name, unit) = (input.name().to_owned(), input.unit());
+            while let Some(item) = input.next_item().map_err(Failure::usage)? {
+                let document = match item {
+                    Item::Document(document) => document,
+                    Item::Invalid { line, reason } => {
+                        trouble.invalid(&name, unit, line, &reason);
+                        continue;
+                    }
+                    Item::Damaged { message } => {
+                        trouble.damaged(&name, &message);
+                        continue;
+                    }
+                };
+                let head = match document.record {
+                    Some(record) => RecordHead { ordinal, ..record },
+                    None => {
+                        if let Err(error) = decoder.decode(document.bytes, &mut event) {
+                            trouble.invalid(&name, unit, document.line, &error.to_string());
+                            continue;
+                        }
+                        let Event { timestamp, tiebreaker, .. } = event;
+                        RecordHead { timestamp, tiebreaker, ordinal, ..RecordHead::default() }
+                    }
+                };
+                if !self.range.contains(head.timestamp) {
+                    continue;
+                }
+                ordinal += 1;
+                writer.append(&head, document.bytes).with_context(lost).map_err(Failure::failed)?;
+            }
+        }
+        let records = writer.finish().with_context(lost).map_err(Failure::failed)?;
+        trouble.finish();
+        say(&format!("{} imported, {} invalid", counted(records, "record"), trouble.invalids()));
+        Ok(0)
+    }
 }
 
 fn read_schema(path: &Path) -> anyhow::Result<Schema> {
@@ -243,10 +293,12 @@ fn verify(logs: &[PathBuf], as_json: bool) -> Result<u8, Failure> {
         let text = if as_json {
             let json = json!({
                 "log": name,
+                "version": format!("{}.{}", reader.version().0, reader.version().1),
                 "whole": whole,
                 "records": counters.records,
                 "blocks": counters.blocks,
                 "segments": counters.segments,
+                "indexes": counters.indexes,
                 "damaged": counters.damages,
                 "lost_records": counters.lost_records,
                 "bytes": counters.log_bytes,

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
+use kestrel_engine::klog::{SyncPolicy, TimeRange};
 use kestrel_engine::live::LiveOptions;
 use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
@@ -33,6 +34,8 @@ pub(super) struct RunOptions {
     pub(super) source: EventSource,
     pub(super) alerts: AlertTarget,
     pub(super) record: Option<PathBuf>,
+    pub(super) record_sync: SyncPolicy,
+    pub(super) range: TimeRange,
     pub(super) code_cache: CacheTarget,
     pub(super) stats: Option<StatsFormat>,
     pub(super) duration: Option<Duration>,
@@ -186,6 +189,11 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         (false, files) if files.as_slice() == [Path::new("-")] => EventSource::Stdin,
         (false, files) => EventSource::Files(files),
     };
+    let range = arguments.range.range();
+    if source == EventSource::Live && !range.is_all() {
+        return Err(anyhow!("`--since` and `--until` choose from recorded events: name them with `--replay`"));
+    }
+    let record_sync = of_config(config.record_sync.as_deref(), "record_sync", SyncPolicy::from_str)?;
     let mut matcher = MatcherOptions::default();
     matcher.max_keys_per_rule = config.limits.max_keys_per_rule.unwrap_or(matcher.max_keys_per_rule);
     let mut input = InputOptions::default();
@@ -199,6 +207,8 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         source,
         alerts,
         record: arguments.record.or(config.record),
+        record_sync: arguments.record_sync.or(record_sync).unwrap_or_default(),
+        range,
         code_cache: arguments.code_cache.or(code_cache).unwrap_or_default(),
         stats: arguments.stats.or(of_file),
         duration: arguments.duration,

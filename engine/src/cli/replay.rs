@@ -10,6 +10,8 @@ use anyhow::Context;
 use kestrel_engine::input::{Document, Input, InputError, Item};
 use kestrel_engine::session::{Alert, Replay, Session, Verdict};
 use kestrel_engine::stats::LossLedger;
+use kestrel_ir::event::{Event, FieldTable};
+use kestrel_ir::event_json::Decoder;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Failure;
@@ -73,10 +75,17 @@ impl<'o> Replaying<'o> {
     }
 
     fn input(&mut self, input: Result<Input, InputError>, stop: &AtomicBool, prompt: bool) -> Result<(), Failure> {
-        let mut input = input.map_err(Failure::usage)?;
+        let range = self.run.options.range;
+        let mut input = input.map_err(Failure::usage)?.with_range(range);
         let (name, unit) = (input.name().to_owned(), input.unit());
+        let mut times = (!range.is_all()).then(|| Times::new(&self.run.session));
         while !self.ends(stop) {
             match input.next_item() {
+                Ok(Some(Item::Document(document)))
+                    if times
+                        .as_mut()
+                        .and_then(|times| times.of(&document))
+                        .is_some_and(|time| !range.contains(time)) => {}
                 Ok(Some(Item::Document(document))) => self.document(&name, unit, &document, prompt),
                 Ok(Some(Item::Invalid { line, reason })) => {
                     self.replay.count_invalid();
@@ -130,6 +139,27 @@ impl<'o> Replaying<'o> {
         self.run.stats.damaged = self.trouble.damages();
         self.run.stats.ledger = LossLedger::of_replay(counters.events, counters.invalid);
         self.run.finish(interrupted)
+    }
+}
+
+/// Tells the times of documents, for whoever wants only some of them.
+struct Times {
+    decoder: Decoder,
+    event: Event,
+}
+
+impl Times {
+    fn new(session: &Session) -> Times {
+        // No field is wanted but the time.
+        Times { decoder: Decoder::new(&FieldTable::new(), session.event_fields()), event: Event::new() }
+    }
+
+    /// The document's time; `None` when it is no event.
+    fn of(&mut self, document: &Document<'_>) -> Option<i64> {
+        match document.record {
+            Some(record) => Some(record.timestamp),
+            None => self.decoder.decode(document.bytes, &mut self.event).ok().map(|()| self.event.timestamp),
+        }
     }
 }
 

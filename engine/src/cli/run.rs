@@ -104,6 +104,7 @@ impl<'o> Run<'o> {
         let sink = AlertSink::open(&options.alerts, existing).map_err(Failure::usage)?;
         let recorder = options.record.as_ref().map(|path| {
             LogWriter::append_to(path, &log_header(packs))
+                .map(|writer| writer.with_sync(options.record_sync))
                 .with_context(|| format!("cannot record to {}", path.display()))
         });
         let rules = || packs.iter().flat_map(|pack| &pack.pack.manifest().rules);

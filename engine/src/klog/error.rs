@@ -30,6 +30,9 @@ pub enum LogError {
     /// Another process writes to the same log.
     #[error("another process is writing to this event log")]
     Locked,
+    /// The log was cut or replaced while it was followed.
+    #[error("the event log became shorter while it was followed")]
+    Shorter,
     /// An earlier write failed, so that this one was not tried.
     #[error("the event log could not be written before, and is closed")]
     Closed,

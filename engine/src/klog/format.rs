@@ -1,4 +1,5 @@
-//! The bytes of the event log: file header, block head, record. Pure functions over slices; all numbers little-endian.
+//! The bytes of the event log: file header, block head, record. Pure functions over slices; all numbers little-endian. The
+//! time index is in `index.rs`.
 //!
 //! ```text
 //! file header   0 magic, 8 bytes   8 u16 major   10 u16 minor   12 u32 length of the JSON
@@ -16,8 +17,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 pub const MAGIC: [u8; 8] = *b"\x89KLOG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
 pub const MAJOR: u16 = 1;
-/// The minor version that this build writes. A higher one only adds keys to the header.
-pub const MINOR: u16 = 0;
+/// The minor version that this build writes: 1 brought the time index. A higher one only adds keys to the header, and
+/// blocks without records, which whoever does not know them passes over.
+pub const MINOR: u16 = 1;
 /// The largest document of a record in bytes.
 pub const MAX_DOCUMENT: usize = 32 << 20;
 
@@ -177,7 +179,7 @@ pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     Some(u64::from_le_bytes(array_at(bytes, offset)?))
 }
 
-fn i64_at(bytes: &[u8], offset: usize) -> Option<i64> {
+pub(super) fn i64_at(bytes: &[u8], offset: usize) -> Option<i64> {
     Some(i64::from_le_bytes(array_at(bytes, offset)?))
 }
 

@@ -1,21 +1,27 @@
 //! Reading an event log: whole blocks become records, everything else becomes a [`Damage`] in words.
 //!
-//! INVARIANT: whatever the bytes are, reading ends, never panics, and holds at most one block in memory. Behind damage
-//! the reader looks for the next head whose own checksum is right, byte by byte.
+//! INVARIANT: whatever the bytes are, reading ends, never panics, and holds at most two blocks in memory. Behind damage
+//! the reader looks for the next head whose own checksum is right, byte by byte, also inside what a block that was not
+//! written to its end claims as its own. No byte is read more than three times for that.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::Xxh3;
 use zstd::bulk::Decompressor;
 
 use super::error::LogError;
-use super::format::{
-    BLOCK_HEAD, BLOCK_MAGIC, BlockHead, FILE_HEAD, LogHeader, MAGIC, MAJOR, MAX_HEADER, RecordHead, decode_record,
-    header_hash, u16_at, u32_at, u64_at,
-};
+use super::format::{FILE_HEAD, LogHeader, MAGIC, MAJOR, RecordHead, decode_record, u16_at};
+use super::index::Index;
+
+mod bytes;
+mod plan;
+mod walk;
+
+pub(crate) use bytes::{LogBytes, Seekable, Streamed};
+use plan::Plan;
 
 /// A record of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +67,23 @@ pub struct TimeRange {
     pub to: i64,
 }
 
+impl TimeRange {
+    /// Whether a time is in it.
+    pub fn contains(self, time: i64) -> bool {
+        self.from <= time && time <= self.to
+    }
+
+    /// Whether any of the times from `first` to `last` may be in it.
+    pub fn meets(self, first: i64, last: i64) -> bool {
+        first <= self.to && self.from <= last
+    }
+
+    /// Whether it is all of time.
+    pub fn is_all(self) -> bool {
+        self == TimeRange::default()
+    }
+}
+
 impl Default for TimeRange {
     /// All of time.
     fn default() -> Self {
@@ -73,8 +96,10 @@ impl Default for TimeRange {
 pub struct LogCounters {
     /// File headers, the first one included.
     pub segments: u64,
-    /// Blocks that were whole.
+    /// Blocks of records that were whole.
     pub blocks: u64,
+    /// Time indexes that were whole.
+    pub indexes: u64,
     /// Blocks that lie outside the time range, so that nobody looked into them.
     pub skipped_blocks: u64,
     /// Records of the whole blocks.
@@ -95,7 +120,9 @@ pub struct LogCounters {
 pub struct LogReader {
     bytes: Box<dyn LogBytes>,
     header: LogHeader,
+    version: (u16, u16),
     range: TimeRange,
+    plan: Planned,
     decompressor: Decompressor<'static>,
     payload: Vec<u8>,
     raw: Vec<u8>,
@@ -106,41 +133,45 @@ pub struct LogReader {
     current: Range<usize>,
     numbered: u64,
     offset: u64,
-    /// Bytes of a head that was looked at, the first `used` of them done with.
+    /// Bytes that were read and not used, the first `used` of them done with.
     window: Vec<u8>,
     used: usize,
+    /// How many bytes were put back to be looked at again.
+    put_back: u64,
+    stretch: Stretch,
+    following: bool,
     pending: Option<Damage>,
     ended: bool,
     counters: LogCounters,
 }
 
-/// A stream of bytes in which one can go forward.
-pub(crate) trait LogBytes: Read + Send {
-    /// Goes `count` bytes forward without reading them; `false` when the stream ends before that.
-    fn skip(&mut self, count: u64) -> io::Result<bool>;
+/// What the time indexes said about the range.
+enum Planned {
+    /// Nobody asked yet.
+    Unread,
+    There(Plan),
+    /// There is no range, no index, or one that is wrong.
+    None,
 }
 
-impl LogBytes for BufReader<File> {
-    fn skip(&mut self, count: u64) -> io::Result<bool> {
-        let Some(before_last) = count.checked_sub(1) else { return Ok(true) };
-        self.seek_relative(i64::try_from(before_last).unwrap_or(i64::MAX))?;
-        // Seeking past the end succeeds; reading there tells.
-        Ok(self.read(&mut [0])? == 1)
+/// The blocks since the last index or file header, for comparison with the next index.
+struct Stretch {
+    /// Whether all of them were seen.
+    whole: bool,
+    header: u32,
+    entries: Xxh3,
+}
+
+impl Stretch {
+    fn new(header: usize) -> Stretch {
+        Stretch { whole: true, header: u32::try_from(header).unwrap_or(u32::MAX), entries: Xxh3::new() }
     }
-}
 
-/// A stream without seeking.
-pub(crate) struct Streamed<R>(pub(crate) R);
-
-impl<R: Read> Read for Streamed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl<R: Read + Send> LogBytes for Streamed<R> {
-    fn skip(&mut self, count: u64) -> io::Result<bool> {
-        Ok(io::copy(&mut self.0.by_ref().take(count), &mut io::sink())? == count)
+    /// Whether the index names other blocks than were seen.
+    fn contradicts(&self, index: &Index) -> bool {
+        let mut entries = Xxh3::new();
+        index.entries.iter().for_each(|entry| entries.update(&entry.encode()));
+        self.whole && (self.header != index.header || self.entries.digest() != entries.digest())
     }
 }
 
@@ -151,9 +182,18 @@ impl LogReader {
     /// When it cannot be opened, is no event log, or has another major version.
     pub fn open(path: &Path) -> Result<LogReader, LogError> {
         let file = File::open(path)?;
-        let seekable = file.metadata()?.is_file();
-        let buffered = BufReader::with_capacity(128 << 10, file);
-        LogReader::start(if seekable { Box::new(buffered) } else { Box::new(Streamed(buffered)) })
+        if file.metadata()?.is_file() {
+            return LogReader::from_seekable(file);
+        }
+        LogReader::from_stream(BufReader::with_capacity(128 << 10, file))
+    }
+
+    /// Reads a log from something like a file, where a range of times can be found without reading the rest.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`].
+    pub fn from_seekable(file: impl Read + Seek + Send + 'static) -> Result<LogReader, LogError> {
+        LogReader::start(Box::new(Seekable::new(file)?))
     }
 
     /// Reads a log from a stream.
@@ -168,7 +208,9 @@ impl LogReader {
         let mut reader = LogReader {
             bytes,
             header: LogHeader::default(),
+            version: (MAJOR, 0),
             range: TimeRange::default(),
+            plan: Planned::None,
             decompressor: Decompressor::new()?,
             payload: Vec::new(),
             raw: Vec::new(),
@@ -179,6 +221,9 @@ impl LogReader {
             offset: 0,
             window: Vec::new(),
             used: 0,
+            put_back: 0,
+            stretch: Stretch::new(0),
+            following: false,
             pending: None,
             ended: false,
             counters: LogCounters::default(),
@@ -188,10 +233,11 @@ impl LogReader {
         if begin.is_empty() || !MAGIC.starts_with(begin.get(..MAGIC.len()).unwrap_or(begin)) {
             return Err(LogError::Magic);
         }
-        if let (Some(major), Some(minor)) = (u16_at(begin, 8), u16_at(begin, 10))
-            && major != MAJOR
-        {
-            return Err(LogError::Version { major, minor });
+        if let (Some(major), Some(minor)) = (u16_at(begin, 8), u16_at(begin, 10)) {
+            if major != MAJOR {
+                return Err(LogError::Version { major, minor });
+            }
+            reader.version = (major, minor);
         }
         match reader.segment()? {
             Ok(header) => reader.header = header,
@@ -200,16 +246,32 @@ impl LogReader {
         Ok(reader)
     }
 
-    /// Reads only records of these times. Blocks of other times are passed over unread.
+    /// Reads only records of these times. In a file, blocks of other times are passed over unread.
     #[must_use]
     pub fn with_range(mut self, range: TimeRange) -> LogReader {
         self.range = range;
+        self.plan = if range.is_all() { Planned::None } else { Planned::Unread };
         self
+    }
+
+    /// Takes the end of a file for the end so far: what is not whole there is not yet told as damage, and after the end
+    /// one may ask for the next item again, which may have been written by then. A stream ends as ever.
+    ///
+    /// # Errors
+    /// When the operating system fails to read.
+    pub fn following(mut self) -> Result<LogReader, LogError> {
+        self.following = self.bytes.length()?.is_some();
+        Ok(self)
     }
 
     /// The header of the log's first segment; empty when it is damaged.
     pub fn header(&self) -> &LogHeader {
         &self.header
+    }
+
+    /// The format version of the log's first segment: major and minor.
+    pub fn version(&self) -> (u16, u16) {
+        self.version
     }
 
     /// What was read so far.
@@ -245,12 +307,13 @@ impl LogReader {
                 self.left -= 1;
                 self.counters.records += 1;
                 self.numbered += 1;
-                if (self.range.from..=self.range.to).contains(&head.timestamp) {
+                if self.range.contains(head.timestamp) {
                     return Ok(Some(LogStep::Record(self.numbered, head)));
                 }
                 continue;
             }
             if self.ended {
+                self.ended = !self.following;
                 return Ok(None);
             }
             self.advance()?;
@@ -270,136 +333,12 @@ impl LogReader {
         self.pending = Some(Damage { offset: self.offset, message });
     }
 
-    /// Reads up to the next block that is wanted, or notes damage, or the end.
-    fn advance(&mut self) -> Result<(), LogError> {
-        self.fill_window(BLOCK_HEAD)?;
-        if self.window().is_empty() {
-            self.ended = true;
-            return Ok(());
-        }
-        if self.window().starts_with(&MAGIC) {
-            if let Err(damage) = self.segment()? {
-                self.pending = Some(damage);
-            }
-            return Ok(());
-        }
-        match self.block_head() {
-            Some(head) => self.block(&head),
-            None => {
-                self.pending = Some(self.search()?);
-                Ok(())
-            }
-        }
-    }
-
-    fn block_head(&self) -> Option<BlockHead> {
-        let bytes: &[u8; BLOCK_HEAD] = self.window().get(..BLOCK_HEAD)?.try_into().ok()?;
-        BlockHead::decode(bytes)
-    }
-
-    /// Reads the file header that begins in the window. Behind a damaged one it goes on to the next block.
-    fn segment(&mut self) -> Result<Result<LogHeader, Damage>, LogError> {
-        self.fill_window(FILE_HEAD)?;
-        let (major, length) = (u16_at(self.window(), 8), u32_at(self.window(), 12).unwrap_or(u32::MAX));
-        let why = if major.is_some_and(|major| major != MAJOR) {
-            "a part of the log has another format version"
-        } else if length > MAX_HEADER {
-            "the log's header is damaged"
-        } else {
-            let end = FILE_HEAD + length as usize;
-            self.fill_window(end)?;
-            let sound = |json: &[u8]| Some(header_hash(self.window(), json)) == u64_at(self.window(), 16);
-            let json = self.window().get(FILE_HEAD..end).filter(|json| sound(json));
-            if let Some(header) = json.and_then(|json| serde_json::from_slice::<LogHeader>(json).ok()) {
-                self.consume(end);
-                self.counters.segments += 1;
-                return Ok(Ok(header));
-            }
-            "the log's header is damaged or cut short"
-        };
-        let damage = self.search()?;
-        Ok(Err(Damage { message: format!("{why}: {}", damage.message), ..damage }))
-    }
-
-    /// Reads or skips the block whose head is in the window.
-    fn block(&mut self, head: &BlockHead) -> Result<(), LogError> {
-        let begin = self.offset;
-        self.consume(BLOCK_HEAD);
-        let stored = u64::from(head.stored);
-        let torn = |reader: &mut LogReader| {
-            reader.counters.lost_records += u64::from(head.records);
-            reader.ended = true;
-            let message = format!(
-                "the log ends inside a block of {} records, which are lost; all before it was read",
-                head.records
-            );
-            reader.pending = Some(Damage { offset: begin, message });
-        };
-        if head.last < self.range.from || head.first > self.range.to {
-            let buffered = self.window().len().min(head.stored as usize);
-            self.consume(buffered);
-            let rest = stored - buffered as u64;
-            if self.bytes.skip(rest)? {
-                self.offset += rest;
-                self.counters.skipped_blocks += 1;
-                self.numbered += u64::from(head.records);
-            } else {
-                torn(self);
-            }
-            return Ok(());
-        }
-        self.payload.clear();
-        let buffered = self.window().len().min(head.stored as usize);
-        self.payload.extend_from_slice(self.window.get(self.used..self.used + buffered).unwrap_or_default());
-        self.consume(buffered);
-        let rest = stored - buffered as u64;
-        self.offset += self.bytes.by_ref().take(rest).read_to_end(&mut self.payload)? as u64;
-        if (self.payload.len() as u64) < stored {
-            torn(self);
-            return Ok(());
-        }
-        self.raw.clear();
-        self.raw.reserve(head.raw as usize);
-        let sound = xxh3_64(&self.payload) == head.payload_hash
-            && self
-                .decompressor
-                .decompress_to_buffer(&self.payload, &mut self.raw)
-                .is_ok_and(|length| length == head.raw as usize);
-        if !sound {
-            self.counters.lost_records += u64::from(head.records);
-            let message = format!("a block of {} records is damaged and passed over", head.records);
-            self.pending = Some(Damage { offset: begin, message });
-            return Ok(());
-        }
-        self.next = 0;
-        self.left = head.records;
-        self.counters.blocks += 1;
-        self.counters.raw_bytes += u64::from(head.raw);
-        let (first, last) = self.counters.times.unwrap_or((head.first, head.last));
-        self.counters.times = Some((first.min(head.first), last.max(head.last)));
+    /// Goes to another place of a log that has places.
+    fn go_to(&mut self, offset: u64) -> Result<(), LogError> {
+        self.bytes.go_to(offset)?;
+        self.window.clear();
+        (self.used, self.offset) = (0, offset);
         Ok(())
-    }
-
-    /// Looks for the next block or file header, from a place where there is none.
-    fn search(&mut self) -> Result<Damage, LogError> {
-        let begin = self.offset;
-        loop {
-            self.consume(1);
-            // What cannot be a beginning is left behind in one go.
-            let next = self.window().iter().position(|byte| *byte == BLOCK_MAGIC[0] || *byte == MAGIC[0]);
-            self.consume(next.unwrap_or(self.window().len()));
-            self.fill_window(BLOCK_HEAD)?;
-            let found = self.block_head().is_some() || self.window().starts_with(&MAGIC);
-            if !found && !self.window().is_empty() {
-                continue;
-            }
-            let length = self.offset - begin;
-            let message = match found {
-                true => format!("{length} bytes are no block and passed over"),
-                false => format!("the log ends in {length} bytes that are no whole block; all before them was read"),
-            };
-            return Ok(Damage { offset: begin, message });
-        }
     }
 
     /// The bytes that were read and not yet used.
