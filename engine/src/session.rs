@@ -254,7 +254,8 @@ impl Session {
         self.suppressor = Suppressor::new(packs, options)?;
         let known = |id: &str| packs.iter().any(|pack| pack.pack.ir().rules.iter().any(|rule| rule.id == id));
         let unknown = options.rules.keys().filter(|id| !known(id));
-        self.warnings.extend(unknown.map(|id| format!("no pack has the rule `{id}`, whose alerts are to be suppressed")));
+        self.warnings
+            .extend(unknown.map(|id| format!("no pack has the rule `{id}`, whose alerts are to be suppressed")));
         Ok(())
     }
 

@@ -166,7 +166,8 @@ impl RunStats {
 
     /// The counters for programs.
     pub fn json(&self) -> Json {
-        let SessionCounters { events, alerts, suppression, disabled_matches, matcher, sequences, live_keys } = &self.session;
+        let SessionCounters { events, alerts, suppression, disabled_matches, matcher, sequences, live_keys } =
+            &self.session;
         let mut stats = json!({
             "source": self.source,
             "runtime": self.runtime,

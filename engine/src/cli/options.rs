@@ -231,7 +231,8 @@ fn alert_targets(
 ) -> anyhow::Result<Vec<(AlertTarget, SinkOptions)>> {
     let mut of_file: Vec<(AlertTarget, SinkOptions)> = Vec::new();
     for word in &config.alerts {
-        let target = of_config(Some(word), "alerts", |word| word.parse().map_err(|error: UnknownTarget| error.to_string()));
+        let target =
+            of_config(Some(word), "alerts", |word| word.parse().map_err(|error: UnknownTarget| error.to_string()));
         of_file.extend(target?.map(|target| (target, SinkOptions::default())));
     }
     for sink in &config.sink {
@@ -241,7 +242,8 @@ fn alert_targets(
     let mut targets = if words.is_empty() {
         of_file
     } else {
-        let options = |target: &AlertTarget| of_file.iter().find(|(known, _)| known == target).map(|(_, options)| options);
+        let options =
+            |target: &AlertTarget| of_file.iter().find(|(known, _)| known == target).map(|(_, options)| options);
         words.into_iter().map(|target| (target.clone(), options(&target).cloned().unwrap_or_default())).collect()
     };
     if targets.is_empty() {
@@ -266,10 +268,12 @@ fn of_config<T>(word: Option<&str>, key: &str, parse: impl Fn(&str) -> Result<T,
 impl RunOptions {
     /// No output may be an input, which it would spoil, or the other output.
     fn check_outputs(&self) -> anyhow::Result<()> {
-        let files = || self.alerts.iter().filter_map(|(target, _)| match target {
-            AlertTarget::File(path) => Some(path),
-            _ => None,
-        });
+        let files = || {
+            self.alerts.iter().filter_map(|(target, _)| match target {
+                AlertTarget::File(path) => Some(path),
+                _ => None,
+            })
+        };
         let inputs: &[PathBuf] = match &self.source {
             EventSource::Files(files) => files,
             _ => &[],

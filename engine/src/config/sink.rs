@@ -102,7 +102,11 @@ impl SinkConfig {
         };
         if self.rotate_bytes.is_none() && self.rotate_every.is_none() {
             let alone = self.keep.is_some() || self.compress.is_some();
-            return if alone { Err("a file that is rotated needs `rotate_bytes` or `rotate_every`".to_owned()) } else { Ok(None) };
+            return if alone {
+                Err("a file that is rotated needs `rotate_bytes` or `rotate_every`".to_owned())
+            } else {
+                Ok(None)
+            };
         }
         if self.rotate_bytes == Some(0) || self.rotate_every == Some(Duration::ZERO) {
             return Err("a file cannot be rotated at 0".to_owned());

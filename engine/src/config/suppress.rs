@@ -55,7 +55,8 @@ pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Su
         if asking.max_groups.is_some() {
             return Err(D::Error::custom("`max_groups` is for all rules together"));
         }
-        let asked = asking.read()?.ok_or_else(|| D::Error::custom(format!("`[suppress.\"{rule}\"]` asks for nothing")))?;
+        let asked =
+            asking.read()?.ok_or_else(|| D::Error::custom(format!("`[suppress.\"{rule}\"]` asks for nothing")))?;
         options.rules.insert(rule, asked);
     }
     let asking: Asking = table.try_into().map_err(wrong)?;
@@ -78,7 +79,8 @@ mod tests {
     fn a_default_and_rules_of_their_own() {
         let text = "[suppress]\nby = ['host.id']\nfor = '5m'\nmax_groups = 9\n[suppress.loud]\nfor = '1h'\nmissing = 'tell'\n[suppress.'a b']\noff = true\n";
         let options = Config::parse(text).expect("it is right").suppress;
-        let by_host = Suppression { by: vec!["host.id".to_owned()], window: 300_000_000_000, missing: Missing::Suppress };
+        let by_host =
+            Suppression { by: vec!["host.id".to_owned()], window: 300_000_000_000, missing: Missing::Suppress };
         assert_eq!(options.default, Some(Asked::Suppression(by_host)));
         assert_eq!(options.max_groups, 9);
         assert_eq!(options.rules.get("a b"), Some(&Asked::Nothing));

@@ -147,12 +147,13 @@ impl Ended {
         }
         if let Some(id) = alert.pointer_mut("/event/id") {
             let own = id.as_str().unwrap_or_default();
-            *id = digest(&[b"suppressed", own.as_bytes(), &self.count.to_le_bytes(), first.as_bytes(), last.as_bytes()])
-                .iter()
-                .take(16)
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-                .into();
+            *id =
+                digest(&[b"suppressed", own.as_bytes(), &self.count.to_le_bytes(), first.as_bytes(), last.as_bytes()])
+                    .iter()
+                    .take(16)
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect::<String>()
+                    .into();
         }
         if let Some(kestrel) = alert.get_mut("kestrel").and_then(Json::as_object_mut) {
             let mut suppressed = Map::new();
@@ -311,7 +312,16 @@ impl Suppressor {
         let end = time.saturating_add(window);
         if end > self.now {
             self.open_group(Group {
-                key, pack, rule, begin: time, end, used: serial, count: 0, earliest: time, latest: time, last: None,
+                key,
+                pack,
+                rule,
+                begin: time,
+                end,
+                used: serial,
+                count: 0,
+                earliest: time,
+                latest: time,
+                last: None,
             });
         }
         Some(found)

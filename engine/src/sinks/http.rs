@@ -79,16 +79,7 @@ impl HttpSink {
         if earlier > 0 {
             notes.push(format!("{earlier} alerts of an earlier run are sent to {name} first"));
         }
-        let state = State {
-            spool,
-            earlier,
-            written: 0,
-            refused: 0,
-            progress: 0,
-            deadline: None,
-            ended: false,
-            notes,
-        };
+        let state = State { spool, earlier, written: 0, refused: 0, progress: 0, deadline: None, ended: false, notes };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let (its, its_name, limits) = (Arc::clone(&shared), name.clone(), options.clone());
         std::thread::Builder::new()

@@ -184,7 +184,8 @@ impl Spool {
 
     /// Whether what waits for the next flush has room without giving older alerts up.
     pub fn has_room(&self) -> bool {
-        self.bytes() + self.pending.len() as u64 + MAGIC.len() as u64 <= self.limits.max_bytes || self.segments.is_empty()
+        self.bytes() + self.pending.len() as u64 + MAGIC.len() as u64 <= self.limits.max_bytes
+            || self.segments.is_empty()
     }
 
     /// Writes what was taken, and gives older alerts up where there is no room for it. On a full disk as well.
@@ -244,9 +245,8 @@ impl Spool {
     /// Removes the oldest segment that nobody sends or writes; `false` when there is none.
     fn give_up_oldest(&mut self) -> io::Result<bool> {
         let written = self.writer.as_ref().map(|(number, _)| *number);
-        let oldest = self.segments.iter().find(|(number, _)| {
-            Some(**number) != self.in_flight && Some(**number) != written
-        });
+        let oldest =
+            self.segments.iter().find(|(number, _)| Some(**number) != self.in_flight && Some(**number) != written);
         let Some((&number, &segment)) = oldest else { return Ok(false) };
         self.remove(number)?;
         self.waiting = self.waiting.saturating_sub(segment.records);

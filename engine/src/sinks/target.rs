@@ -81,9 +81,9 @@ impl FromStr for AlertTarget {
         let (scheme, rest) = word.split_once(':').unwrap_or((word, ""));
         match scheme {
             "-" if word == "-" => Ok(AlertTarget::Stdout),
-            "" => Err(refuse(
-                "use `-`, a file, `unix:PATH`, `syslog`, `journald`, `http(s)://…` or `bulk+http(s)://…`",
-            )),
+            "" => {
+                Err(refuse("use `-`, a file, `unix:PATH`, `syslog`, `journald`, `http(s)://…` or `bulk+http(s)://…`"))
+            }
             "unix" if !rest.is_empty() => Ok(AlertTarget::Unix(rest.into())),
             "unix" => Err(refuse("`unix:` needs the path of a socket")),
             "syslog" if rest.is_empty() => Ok(AlertTarget::Syslog(SyslogTarget::Unix(SYSLOG.into()))),
@@ -118,7 +118,9 @@ fn http(word: &str) -> Result<HttpTarget, &'static str> {
         return Err("the address names no host");
     }
     if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("a name and a password do not belong into the address; put an `Authorization` header into the configuration");
+        return Err(
+            "a name and a password do not belong into the address; put an `Authorization` header into the configuration",
+        );
     }
     if !bulk {
         return Ok(HttpTarget { url: url.to_owned(), form: HttpForm::Webhook });

@@ -2,8 +2,8 @@
 
 use kestrel_schema::Schema;
 
-use super::{programs, suppression};
 use super::stages::{Lowered, Parsed, Typed, Verified};
+use super::{programs, suppression};
 use crate::diagnostics::{Diagnostic, SourceFile};
 use crate::lints;
 use crate::rules::RuleSource;

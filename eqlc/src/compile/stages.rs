@@ -37,7 +37,8 @@ impl<'t> Parsed<'t> {
         let (query, found) = check(&self.parse.query, self.text, options);
         let mut diagnostics = self.parse.diagnostics;
         diagnostics.extend(found);
-        let typed = query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query, program: None, kept: Vec::new() });
+        let typed =
+            query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query, program: None, kept: Vec::new() });
         if let Some(typed) = &typed {
             diagnostics.extend(lints::lint(&self.parse.query, typed.query(), self.text, options));
         }

@@ -72,6 +72,9 @@ impl Delivery<'_> {
         let mut left: Vec<usize> = (0..batch.len()).collect();
         let mut size = left.len();
         while !left.is_empty() {
+            if is_over(&self.shared.lock()) {
+                return false;
+            }
             size = size.clamp(1, left.len());
             let chunk: Vec<usize> = left.drain(..size).collect();
             let lines: Vec<&str> =
@@ -85,9 +88,10 @@ impl Delivery<'_> {
                     (again, later)
                 }
                 Answer::Refused { divisible: true, .. } if chunk.len() > 1 => {
-                    // One alert that it does not like is no reason to lose the others. What is taken doubles it again.
-                    size = chunk.len().div_ceil(4);
-                    (chunk, None)
+                    // One alert that it does not like is no reason to lose the others.
+                    size = chunk.len() / 2;
+                    left.splice(0..0, chunk);
+                    continue;
                 }
                 Answer::Refused { reason, .. } => {
                     self.taken(0, lines.iter().map(|line| (*line, reason.as_str())));

@@ -81,8 +81,7 @@ impl Client {
             .user_agent(concat!("kestrel-engine/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
             .build();
-        let client =
-            Client { agent: config.new_agent(), target: target.clone(), headers: options.headers.clone() };
+        let client = Client { agent: config.new_agent(), target: target.clone(), headers: options.headers.clone() };
         // A header that is none shows here and not with the first alert.
         client.check_headers().map_err(io::Error::other)?;
         Ok(client)
@@ -188,7 +187,8 @@ fn retry_after(value: &str) -> Option<Duration> {
     let wait = match value.trim().parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
+            let date =
+                jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim()).ok()?;
             SystemTime::from(date).duration_since(SystemTime::now()).unwrap_or_default()
         }
     };
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("999999"), Some(LONGEST_AFTER));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(retry_after("Wed, 21 Oct 2095 07:28:00 GMT"), Some(LONGEST_AFTER));
+        assert_eq!(retry_after("Fri, 21 Oct 2095 07:28:00 GMT"), Some(LONGEST_AFTER));
         assert_eq!(retry_after("soon"), None);
     }
 
