@@ -58,9 +58,10 @@ pub(super) fn read_public(reader: &mut Reader, rule: &DeTable<'_>) -> Option<Sup
             let unit = reader.word(duration, "unit", &["s", "m", "h"]).unwrap_or("m");
             let value = reader.number(duration, "value", u32::MAX);
             let window = value.and_then(|value| parse_duration(&format!("{value}{unit}"))).filter(|window| *window > 0);
-            if value == Some(0) {
+            if let (None, Some(value)) = (window, value) {
                 let span = reader.place(duration.get("value")?.span());
-                out_of_range(reader, "value", "0".to_string(), "a whole number from 1", span);
+                let expected = "a whole number from 1 that stays below 292 years";
+                out_of_range(reader, "value", value.to_string(), expected, span);
             }
             window
         }
