@@ -137,6 +137,38 @@ fn a_full_disk_ends_with_1_and_says_what_was_lost() {
 }
 
 #[test]
+fn each_of_many_targets_gets_every_alert_and_one_that_fails_is_told() {
+    let folder = prepared("many_targets");
+    let replay = "--pack p.kpkg --replay e.ndjson --runtime interp";
+    let out = check(&folder, &format!("{replay} --alerts - --alerts a --alerts /dev/full"), 1, "the other sinks go on");
+    assert_eq!(out.lines().count(), 4);
+    assert_eq!(std::fs::read_to_string(folder.join("a")).expect("the alerts"), out);
+    let says =
+        r#"{"name":"/dev/full","written":0,"waiting":0,"refused":0,"lost":4,"truncated":0,"failure":"cannot write"#;
+    check(&folder, &format!("{replay} --alerts a --alerts /dev/full --stats json"), 1, says);
+}
+
+#[test]
+fn alerts_that_wait_for_a_server_are_told_and_no_failure() {
+    let folder = prepared("waiting");
+    // Nobody listens on a port that was just let go of.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket").local_addr().expect("an address").port();
+    let sink = format!(
+        "pack = ['p.kpkg']\nruntime = 'interp'\n[[sink]]\nto = 'http://127.0.0.1:{port}/secret'\nspool = 's'\nfinish_wait = '0s'\n"
+    );
+    std::fs::write(folder.join("c.toml"), sink).expect("a file");
+    let says = format!("warning: 4 alerts for http://127.0.0.1:{port} wait in s/");
+    check(&folder, "--config c.toml --replay e.ndjson", 0, &says);
+    check(&folder, "--config c.toml --replay e.ndjson", 0, "4 alerts of an earlier run are sent to ");
+    check(&folder, "--config c.toml --replay e.ndjson", 0, ", 12 wait in the spool for http://127.0.0.1:");
+    let wrong = "[[sink]]\nto = 'a'\nbatch = 1\npack = ['p.kpkg']\n";
+    std::fs::write(folder.join("wrong.toml"), wrong).expect("a file");
+    check(&folder, "--config wrong.toml --replay e.ndjson", 2, "unknown field `pack`");
+    std::fs::write(folder.join("wrong.toml"), "[[sink]]\nto = 'a'\nbatch = 1\n").expect("a file");
+    check(&folder, "--pack p.kpkg --config wrong.toml --replay e.ndjson", 2, "`batch` is an option of HTTP");
+}
+
+#[test]
 fn a_torn_file_is_answered_as_far_as_it_goes() {
     let folder = prepared("torn");
     check(&folder, "log import e.ndjson -o e.klog", 0, "5 records imported, 2 invalid");

@@ -147,6 +147,10 @@ impl Spool {
                 self.segments.insert(number, Segment::default());
             }
         }
+        if self.segments.keys().next_back().is_some_and(|last| self.position.segment > last.saturating_add(1)) {
+            // Nothing writes such a place: sent again is better than thrown away.
+            self.position = Position { segment: 0, offset: 0 };
+        }
         for number in self.segments.keys().copied().collect::<Vec<u64>>() {
             if number < self.position.segment {
                 self.remove(number)?;
@@ -218,7 +222,7 @@ impl Spool {
         }
         if self.writer.is_none() {
             let last = self.segments.keys().next_back().copied().unwrap_or(0);
-            let number = last.max(self.position.segment) + 1;
+            let number = last.max(self.position.segment).saturating_add(1);
             let mut file = private(File::options().write(true).create_new(true), &self.path(number))?;
             if let Err(error) = file.write_all(MAGIC) {
                 std::fs::remove_file(self.path(number))?;
@@ -287,7 +291,7 @@ impl Spool {
             self.waiting = self.waiting.saturating_sub(records);
             self.lost += records;
             self.remove(number)?;
-            self.set_position(Position { segment: number + 1, offset: 0 })?;
+            self.set_position(Position { segment: number.saturating_add(1), offset: 0 })?;
         }
     }
 
@@ -356,7 +360,7 @@ impl Spool {
         self.position = position;
         let unfinished = self.folder.join("position.new");
         let mut file = private(File::options().write(true).create(true).truncate(true), &unfinished)?;
-        write!(file, "{} {}\n", position.segment, position.offset)?;
+        writeln!(file, "{} {}", position.segment, position.offset)?;
         std::fs::rename(unfinished, self.folder.join("position"))
     }
 }
