@@ -58,10 +58,20 @@ struct RunArguments {
     /// How far the packs' code is trusted: `trusted` or `strict`, which has smaller limits. [default: trusted]
     #[arg(long, value_name = "trusted|strict")]
     profile: Option<Profile>,
-    /// Where alerts go: `-` (standard output), a file, or `unix:PATH` (a socket somebody listens on). A live run adds to
-    /// a file, a replay replaces it. [default: -]
-    #[arg(long, value_name = "-|FILE|unix:PATH")]
-    alerts: Option<AlertTarget>,
+    /// Where alerts go: `-` (standard output), a file, `unix:PATH` (a socket somebody listens on), `syslog`,
+    /// `syslog:unix:PATH`, `syslog:udp:HOST:PORT`, `syslog:tcp:HOST:PORT`, `journald`, `http(s)://…` (NDJSON), or
+    /// `bulk+http(s)://HOST/_bulk?index=NAME`. May be given again, and each gets every alert. A live run adds to a file, a
+    /// replay replaces it. [default: -]
+    #[arg(long, value_name = "TARGET")]
+    alerts: Vec<AlertTarget>,
+    /// Where alerts wait until a server takes them. [default: /var/lib/kestrel/spool for root, else
+    /// ~/.local/state/kestrel/spool]
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// Goes on with a replay that was killed: the file of `--alerts` holds the beginning of its alerts, and the rest is
+    /// added.
+    #[arg(long, conflicts_with = "stdin")]
+    resume: bool,
     #[command(flatten)]
     range: log::RangeArguments,
     /// Writes the events to this event log too; adds to one that is there.

@@ -3,7 +3,7 @@
 //! ```toml
 //! pack = ["/etc/kestrel/rules.kpkg"]
 //! require_signature = ["/etc/kestrel/release.pub"]
-//! alerts = "/var/log/kestrel/alerts.ndjson"
+//! alerts = ["/var/log/kestrel/alerts.ndjson", "journald"]
 //! record = "/var/log/kestrel/events.klog"
 //! record_sync = "flush"
 //! runtime = "wasm"
@@ -17,17 +17,31 @@
 //! [live]
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
+//!
+//! [[sink]]
+//! to = "bulk+https://siem.example:9200/_bulk?index=alerts"
+//! headers = { Authorization = "ApiKey …" }
+//!
+//! [suppress]
+//! by = ["host.id"]
+//! for = "5m"
 //! ```
 //!
 //! What the command line says wins. Paths are taken from the file's own folder. A key that is not known is an error: a
 //! misspelt one must not look as if it worked.
 
+mod sink;
+mod suppress;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
+
+use crate::session::suppression::SuppressionOptions;
+pub use sink::SinkConfig;
 
 /// The largest configuration file in bytes.
 const MAX_SIZE: u64 = 1 << 20;
@@ -46,8 +60,15 @@ pub struct Config {
     pub runtime: Option<String>,
     /// As `--profile`.
     pub profile: Option<String>,
-    /// As `--alerts`.
-    pub alerts: Option<String>,
+    /// As `--alerts`: one target, or a list.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub alerts: Vec<String>,
+    /// Targets with options of their own, beside those of `alerts`.
+    #[serde(default)]
+    pub sink: Vec<SinkConfig>,
+    /// Which alerts are counted instead of told.
+    #[serde(default, deserialize_with = "suppress::deserialize")]
+    pub suppress: SuppressionOptions,
     /// As `--record`.
     pub record: Option<PathBuf>,
     /// As `--record-sync`.
@@ -137,7 +158,8 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let paths = config.pack.iter_mut().chain(&mut config.require_signature).chain(&mut config.record);
         paths.for_each(|path| *path = folder.join(&*path));
-        config.alerts = config.alerts.map(|target| below(folder, &target));
+        config.alerts.iter_mut().for_each(|target| *target = below(folder, target));
+        config.sink.iter_mut().for_each(|sink| sink.move_below(folder));
         let cache = config.code_cache.take();
         config.code_cache =
             cache.map(|word| if word == "off" { word } else { folder.join(word).display().to_string() });
@@ -153,13 +175,37 @@ impl Config {
     }
 }
 
+/// A word, or a list of words.
+fn one_or_many<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a target for alerts or a list of them")]
+    enum Targets {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Targets::deserialize(deserializer)? {
+        Targets::One(target) => vec![target],
+        Targets::Many(targets) => targets,
+    })
+}
+
+/// A length of time as it is written in a configuration: `500ms`, `10s`, `5m`, `24h`, `7d`.
+fn duration<E: serde::de::Error>(text: &str) -> Result<i64, E> {
+    let wrong = || E::custom(format!("`{text}` is no length of time, write `10s`, `5m` or `24h`"));
+    kestrel_ir::time::parse_duration(text).ok_or_else(wrong)
+}
+
 /// An alert target with its path taken from `folder`.
 fn below(folder: &Path, target: &str) -> String {
-    match target.strip_prefix("unix:") {
-        Some(path) => format!("unix:{}", folder.join(path).display()),
-        None if target == "-" || target.contains(':') => target.to_owned(),
-        None => folder.join(target).display().to_string(),
+    for scheme in ["unix:", "syslog:unix:", "journald:"] {
+        if let Some(path) = target.strip_prefix(scheme) {
+            return format!("{scheme}{}", folder.join(path).display());
+        }
     }
+    if target == "-" || target == "syslog" || target == "journald" || target.contains(':') {
+        return target.to_owned();
+    }
+    folder.join(target).display().to_string()
 }
 
 #[cfg(test)]
@@ -185,6 +231,8 @@ mod tests {
             ("alerts.ndjson", "/etc/kestrel/alerts.ndjson"),
             ("/var/log/alerts.ndjson", "/var/log/alerts.ndjson"),
             ("unix:alerts.sock", "unix:/etc/kestrel/alerts.sock"),
+            ("syslog", "syslog"),
+            ("syslog:unix:log", "syslog:unix:/etc/kestrel/log"),
             ("https://siem.example", "https://siem.example"),
         ] {
             assert_eq!(below(folder, target), expected);

@@ -31,10 +31,13 @@ use crate::runtime::{PreparedRuntime, RuntimeKind};
 mod packs;
 mod prepared;
 mod replay;
+pub mod suppression;
 mod trust;
 
 pub use packs::{NamedPack, without_copies};
 pub use prepared::{CodeCounters, PreparedPacks};
+use suppression::{Ended, SuppressionCounters, SuppressionOptions, Suppressor};
+
 pub use replay::{Replay, ReplayCounters, Verdict};
 pub use trust::{TrustError, TrustedKeys};
 
@@ -121,6 +124,16 @@ pub enum SessionError {
         /// What the matcher says.
         cause: MatcherError,
     },
+    /// Alerts are to be suppressed by a field that the pack's events do not have.
+    #[error("pack {name} keeps no field `{field}`, by which alerts of rule `{rule}` are to be suppressed")]
+    Suppression {
+        /// The pack's name.
+        name: String,
+        /// The rule.
+        rule: String,
+        /// The field.
+        field: String,
+    },
 }
 
 /// One alert.
@@ -139,8 +152,10 @@ pub struct Alert {
 pub struct SessionCounters {
     /// Events that every pack's matcher was given.
     pub events: u64,
-    /// Alerts told.
+    /// Alerts told, summaries of suppressed ones included.
     pub alerts: u64,
+    /// What became of alerts that are like others.
+    pub suppression: SuppressionCounters,
     /// Matches of rules that are switched off, which are no alerts.
     pub disabled_matches: u64,
     /// The matchers' counters, added up. Each matcher counts every event.
@@ -165,6 +180,7 @@ pub struct Session {
     warnings: Vec<String>,
     code: CodeCounters,
     notes: Vec<String>,
+    suppressor: Option<Suppressor>,
 }
 
 struct RunningPack {
@@ -225,7 +241,22 @@ impl Session {
             warnings: packs.warnings().chain(packs::rules_in_many(packs.packs)).collect(),
             notes: Vec::new(),
             code: packs.counters(),
+            suppressor: Suppressor::new(packs.packs, &SuppressionOptions::default())?,
         })
+    }
+
+    /// Suppresses alerts as the operator asks, instead of as the rules alone do. For before the first event; `packs` are
+    /// those of the session.
+    ///
+    /// # Errors
+    /// When alerts are to be suppressed by a field that a pack does not keep.
+    pub fn suppress(&mut self, packs: &[NamedPack], options: &SuppressionOptions) -> Result<(), SessionError> {
+        self.suppressor = Suppressor::new(packs, options)?;
+        let known = |id: &str| packs.iter().any(|pack| pack.pack.ir().rules.iter().any(|rule| rule.id == id));
+        let unknown = options.rules.keys().filter(|id| !known(id));
+        self.warnings
+            .extend(unknown.map(|id| format!("no pack has the rule `{id}`, whose alerts are to be suppressed")));
+        Ok(())
     }
 
     /// What whoever runs these packs should know: rules that are there twice, trouble with the code cache.
@@ -263,6 +294,9 @@ impl Session {
     /// in the same order as from [`Session::process`], for less work where many events are at hand.
     pub fn queue(&mut self, event: &Event, sink: &mut dyn FnMut(&Alert)) {
         self.events += 1;
+        if let Some(suppressor) = &mut self.suppressor {
+            suppressor.event(event.ordinal, event.timestamp);
+        }
         let mut full = false;
         for pack in &mut self.packs {
             full |= pack.matcher.queue(event);
@@ -281,6 +315,16 @@ impl Session {
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Alert)) {
         self.flush(sink);
         self.give(sink, Matcher::finish);
+        self.end_suppression(sink);
+    }
+
+    /// Tells what was suppressed until now and not told yet. A run that ends before its events do calls this, so that
+    /// nothing is lost silently; [`Session::finish`] does it as well.
+    pub fn end_suppression(&mut self, sink: &mut dyn FnMut(&Alert)) {
+        if let Some(suppressor) = &mut self.suppressor {
+            suppressor.finish();
+            summarise(&self.packs, suppressor, &mut self.alerts, sink);
+        }
     }
 
     /// Has every pack tell its matches and gives their alerts in the order of the events, then of the packs.
@@ -295,15 +339,28 @@ impl Session {
         if self.packs.len() > 1 {
             self.told.sort_by_key(|(_, found)| found.told);
         }
-        for (number, found) in self.told.drain(..) {
-            let Some(pack) = self.packs.get(number) else { continue };
-            match pack.alert(number, &found) {
-                Some(alert) => {
-                    self.alerts += 1;
-                    sink(&alert);
-                }
-                None => self.disabled_matches += 1,
+        let Session { packs, told, suppressor, alerts, disabled_matches, .. } = self;
+        for (number, mut found) in told.drain(..) {
+            let Some(pack) = packs.get(number) else { continue };
+            if !pack.is_enabled(&found) {
+                *disabled_matches += 1;
+                continue;
             }
+            if let Some(suppressor) = suppressor {
+                suppressor.advance(found.told);
+                let admitted = suppressor.admit(number, found);
+                summarise(packs, suppressor, alerts, sink);
+                match admitted {
+                    Some(admitted) => found = admitted,
+                    None => continue,
+                }
+            }
+            *alerts += 1;
+            sink(&pack.alert(number, &found));
+        }
+        if let Some(suppressor) = suppressor {
+            suppressor.advance(u64::MAX);
+            summarise(packs, suppressor, alerts, sink);
         }
     }
 
@@ -323,6 +380,7 @@ impl Session {
             events: self.events,
             alerts: self.alerts,
             disabled_matches: self.disabled_matches,
+            suppression: self.suppressor.as_ref().map(Suppressor::counters).unwrap_or_default(),
             ..SessionCounters::default()
         };
         for pack in &self.packs {
@@ -376,10 +434,25 @@ impl RunningPack {
         Ok(RunningPack { matcher, maker, enabled })
     }
 
-    /// The alert of a match; `None` when its rule is switched off.
-    fn alert(&self, pack: usize, found: &Match) -> Option<Alert> {
-        let rule = found.rule.index();
-        (self.enabled.get(rule) != Some(&false)).then(|| Alert { pack, rule, line: self.maker.line(found) })
+    /// Whether the rule of a match is switched on.
+    fn is_enabled(&self, found: &Match) -> bool {
+        self.enabled.get(found.rule.index()) != Some(&false)
+    }
+
+    fn alert(&self, pack: usize, found: &Match) -> Alert {
+        Alert { pack, rule: found.rule.index(), line: self.maker.line(found) }
+    }
+}
+
+/// Tells the summaries of the groups that ended.
+fn summarise(packs: &[RunningPack], suppressor: &mut Suppressor, alerts: &mut u64, sink: &mut dyn FnMut(&Alert)) {
+    for ended in suppressor.take_ended() {
+        let Ended { pack: number, last, .. } = &ended;
+        let Some(pack) = packs.get(*number) else { continue };
+        let mut alert = pack.alert(*number, last);
+        alert.line = ended.line(&alert.line);
+        *alerts += 1;
+        sink(&alert);
     }
 }
 

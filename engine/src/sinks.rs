@@ -1,56 +1,39 @@
-//! Where alerts go: standard output, a file, a unix socket. One line of JSON each.
+//! Where alerts go: standard output, files, unix sockets, syslog, the journal, HTTP.
 //!
-//! A sink that fails ends the run: an engine that cannot tell anybody is not to look as if all were well. That is the
-//! caller's part; here a failure is an error, and a reader of standard output that went away is told apart from it.
+//! In: alerts as lines of JSON. Out: the same lines, in the same order, at every target, and what became of them as
+//! counters. What a target needs beside the line (an id, a severity) is read from the line itself.
+//!
+//! ```text
+//! alert ─▶ AlertSinks ─┬─▶ stream   standard output, unix:PATH
+//!                      ├─▶ file     with rotation; or checked against what a killed replay left
+//!                      ├─▶ syslog, journald
+//!                      └─▶ http ─▶ spool on disk ─▶ a thread of its own ─▶ server
+//! ```
+//!
+//! A sink that fails is told and counted; when none is left the run ends, because an engine that cannot tell anybody is
+//! not to look as if all were well. That is the caller's part; here a failure is an error, and a reader of standard
+//! output that went away is told apart from it.
 
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
+mod fan_out;
+mod file;
+mod head;
+mod http;
+mod journald;
+mod options;
+mod resume;
+mod spool;
+mod stream;
+mod syslog;
+mod target;
+
+use std::io;
 
 use thiserror::Error;
 
-/// How long a unix socket may take none of what is written to it.
-const SOCKET_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where alerts go, as `--alerts` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AlertTarget {
-    /// `-`.
-    Stdout,
-    /// A path.
-    File(PathBuf),
-    /// `unix:PATH`: a socket on which somebody listens.
-    Unix(PathBuf),
-}
-
-/// A word that names no target.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("alerts to `{word}` are not in this version, use `-`, a file or `unix:PATH`")]
-pub struct UnknownTarget {
-    /// The word.
-    pub word: String,
-}
-
-impl FromStr for AlertTarget {
-    type Err = UnknownTarget;
-
-    fn from_str(word: &str) -> Result<AlertTarget, UnknownTarget> {
-        let reserved = ["http:", "https:", "syslog:", "journald:", "tcp:", "udp:"];
-        match word.strip_prefix("unix:") {
-            Some(path) if !path.is_empty() => Ok(AlertTarget::Unix(path.into())),
-            None if word == "-" => Ok(AlertTarget::Stdout),
-            None if !word.is_empty() && !reserved.iter().any(|scheme| word.starts_with(scheme)) => {
-                Ok(AlertTarget::File(word.into()))
-            }
-            _ => Err(UnknownTarget { word: word.to_owned() }),
-        }
-    }
-}
+pub use fan_out::{AlertSinks, SinkReport};
+pub use options::{Compression, HttpOptions, Rotation, SinkOptions};
+pub use spool::{Spool, SpoolError, SpoolLimits};
+pub use target::{AlertTarget, HttpForm, HttpTarget, SyslogTarget, UnknownTarget};
 
 /// What happens to a file that is already there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +42,8 @@ pub enum Existing {
     Replace,
     /// It is added to: a live run's.
     Append,
+    /// It holds the beginning of what comes, as a replay that was killed leaves it; only the rest is written.
+    Resume,
 }
 
 /// Why alerts cannot be written.
@@ -84,113 +69,89 @@ pub enum SinkError {
         /// The operating system's answer.
         cause: io::Error,
     },
+    /// What a file holds is not the beginning of this run's alerts.
+    #[error("cannot resume {name}: {what}; the file was left as it was")]
+    Differs {
+        /// The file's name.
+        name: String,
+        /// Where and how they differ.
+        what: String,
+    },
+    /// The spool of an HTTP sink cannot be used.
+    #[error("cannot open {name} for alerts: {cause}")]
+    Spool {
+        /// The sink's name.
+        name: String,
+        /// What is wrong with the spool.
+        cause: SpoolError,
+    },
 }
 
-/// Takes alerts, a line each.
-pub struct AlertSink {
-    name: String,
-    stdout: bool,
-    out: BufWriter<Box<dyn Write + Send>>,
-    buffered: u64,
-    written: u64,
+/// What became of a sink's alerts. Written, waiting, refused and lost alerts are all that it was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SinkCounters {
+    /// Alerts that are known to be where they should go.
+    pub written: u64,
+    /// Alerts in the spool, to be sent by the next run.
+    pub waiting: u64,
+    /// Alerts that the receiver turned down for good.
+    pub refused: u64,
+    /// Alerts that nobody will get: given up for want of room, or damaged on the disk.
+    pub lost: u64,
+    /// Alerts that were cut because they were too long for the transport; counted as written too.
+    pub truncated: u64,
 }
 
-impl AlertSink {
-    /// Opens a target.
+/// One place where alerts go.
+pub trait Sink: Send {
+    /// Takes an alert, a line without its end. It may be written later, at the latest with [`Sink::flush`].
     ///
     /// # Errors
-    /// When it cannot be opened.
-    pub fn open(target: &AlertTarget, existing: Existing) -> Result<AlertSink, SinkError> {
-        let name = match target {
-            AlertTarget::Stdout => "standard output".to_owned(),
-            AlertTarget::File(path) => path.display().to_string(),
-            AlertTarget::Unix(path) => format!("the socket {}", path.display()),
-        };
-        let opened: io::Result<Box<dyn Write + Send>> = match target {
-            // Not `io::stdout()` itself, which would write line by line.
-            AlertTarget::Stdout => io::stdout().as_fd().try_clone_to_owned().map(|fd| Box::new(File::from(fd)) as _),
-            AlertTarget::File(path) => {
-                let mut options = File::options();
-                match existing {
-                    Existing::Replace => options.write(true).truncate(true),
-                    Existing::Append => options.append(true),
-                };
-                // Alerts show command lines, and these hold secrets.
-                options.create(true).mode(0o640).open(path).map(|file| Box::new(file) as _)
-            }
-            AlertTarget::Unix(path) => UnixStream::connect(path)
-                .and_then(|stream| stream.set_write_timeout(Some(SOCKET_PATIENCE)).map(|()| Box::new(stream) as _)),
-        };
-        match opened {
-            Ok(out) => Ok(AlertSink { stdout: *target == AlertTarget::Stdout, ..AlertSink::new(&name, out) }),
-            Err(cause) => Err(SinkError::Open { name, cause }),
-        }
-    }
-
-    /// A sink that writes to `out`; `name` is what messages call it.
-    pub fn new(name: &str, out: Box<dyn Write + Send>) -> AlertSink {
-        let out = BufWriter::with_capacity(64 << 10, out);
-        AlertSink { name: name.to_owned(), stdout: false, out, buffered: 0, written: 0 }
-    }
-
-    /// Takes an alert, which is written when the buffer is full or with the next [`AlertSink::flush`].
-    ///
-    /// # Errors
-    /// When the buffer is full and cannot be written.
-    pub fn write_line(&mut self, line: &str) -> Result<(), SinkError> {
-        self.buffered += 1;
-        let taken = self.out.write_all(line.as_bytes()).and_then(|()| self.out.write_all(b"\n"));
-        taken.map_err(|error| self.failed(error))
-    }
+    /// When it cannot be written. The sink is not to be used again.
+    fn write(&mut self, line: &str) -> Result<(), SinkError>;
 
     /// Writes what was taken so far.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn flush(&mut self) -> Result<(), SinkError> {
-        self.out.flush().map_err(|error| self.failed(error))?;
-        self.written += std::mem::take(&mut self.buffered);
-        Ok(())
+    /// As [`Sink::write`].
+    fn flush(&mut self) -> Result<(), SinkError>;
+
+    /// The end: writes what was taken, and waits for what is under way as long as the sink's options say. `complete` when
+    /// these were all alerts of the run, not those until an interruption.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn finish(&mut self, complete: bool) -> Result<(), SinkError> {
+        let _ = complete;
+        self.flush()
     }
 
-    /// How many alerts are known to be written.
-    pub fn written(&self) -> u64 {
-        self.written
-    }
+    /// What became of the alerts so far.
+    fn counters(&self) -> SinkCounters;
 
-    fn failed(&self, cause: io::Error) -> SinkError {
-        match cause.kind() {
-            ErrorKind::BrokenPipe if self.stdout => SinkError::ReaderGone,
-            _ => SinkError::Write { name: self.name.clone(), cause },
-        }
+    /// What came up since this was asked last, for people.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_are_told_by_their_form() {
-        for (word, expected) in [
-            ("-", Some(AlertTarget::Stdout)),
-            ("alerts.ndjson", Some(AlertTarget::File("alerts.ndjson".into()))),
-            ("unix:/run/alerts.sock", Some(AlertTarget::Unix("/run/alerts.sock".into()))),
-            ("unix:", None),
-            ("https://siem.example/bulk", None),
-            ("", None),
-        ] {
-            assert_eq!(word.parse().ok(), expected, "{word}");
+/// Opens a target.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(target: &AlertTarget, options: &SinkOptions, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
+    let failed = |cause| SinkError::Open { name: target.to_string(), cause };
+    Ok(match target {
+        AlertTarget::Stdout => Box::new(stream::StreamSink::stdout().map_err(failed)?),
+        AlertTarget::Unix(path) => Box::new(stream::StreamSink::unix(path).map_err(failed)?),
+        AlertTarget::File(path) if existing == Existing::Resume => {
+            Box::new(resume::ResumedFile::open(path).map_err(failed)?)
         }
-    }
-
-    #[test]
-    fn a_sink_that_is_full_says_so() {
-        let full = File::options().write(true).open("/dev/full").expect("every Linux has /dev/full");
-        let mut sink = AlertSink::new("/dev/full", Box::new(full));
-        sink.write_line("{}").expect("the buffer takes it");
-        let error = sink.flush().expect_err("nothing fits into /dev/full");
-        assert!(error.to_string().starts_with("cannot write alerts to /dev/full: No space left"), "{error}");
-        assert_eq!(sink.written(), 0);
-    }
+        AlertTarget::File(path) => {
+            Box::new(file::FileSink::open(path, existing, options.rotation.clone()).map_err(failed)?)
+        }
+        AlertTarget::Syslog(target) => Box::new(syslog::SyslogSink::open(target).map_err(failed)?),
+        AlertTarget::Journald(path) => Box::new(journald::JournalSink::open(path).map_err(failed)?),
+        AlertTarget::Http(target) => Box::new(http::HttpSink::open(target, &options.http, existing)?),
+    })
 }

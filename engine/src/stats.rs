@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::live::Ledger;
 use crate::session::{CodeCounters, SessionCounters};
+use crate::sinks::SinkReport;
 
 /// What became of everything that a source produced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,8 +78,8 @@ pub struct RunStats {
     pub programs: Vec<ProgramReport>,
     /// What the runtime said when it failed first.
     pub runtime_error: Option<String>,
-    /// Alerts that the sink took.
-    pub alerts_written: u64,
+    /// What became of the alerts, sink by sink.
+    pub sinks: Vec<SinkReport>,
     /// Documents that were no events.
     pub invalid: u64,
     /// Parts of the input that could not be read: torn ends, damaged blocks.
@@ -119,8 +120,23 @@ impl RunStats {
         if quarantined > 0 {
             add(&mut line, format_args!(", {} quarantined", counted(quarantined, "rule")));
         }
+        if session.suppression.suppressed > 0 {
+            add(&mut line, format_args!(", {} suppressed", session.suppression.suppressed));
+        }
         if let Some(recorded) = self.recorded {
             add(&mut line, format_args!(", {recorded} recorded"));
+        }
+        for SinkReport { name, counters, .. } in &self.sinks {
+            for (count, what) in [
+                (counters.waiting, "wait in the spool for"),
+                (counters.refused, "refused by"),
+                (counters.lost, "lost to"),
+                (counters.truncated, "cut for"),
+            ] {
+                if count > 0 {
+                    add(&mut line, format_args!(", {count} {what} {name}"));
+                }
+            }
         }
         if self.live.is_some() {
             let ledger = &self.ledger;
@@ -150,7 +166,8 @@ impl RunStats {
 
     /// The counters for programs.
     pub fn json(&self) -> Json {
-        let SessionCounters { events, alerts, disabled_matches, matcher, sequences, live_keys } = &self.session;
+        let SessionCounters { events, alerts, suppression, disabled_matches, matcher, sequences, live_keys } =
+            &self.session;
         let mut stats = json!({
             "source": self.source,
             "runtime": self.runtime,
@@ -161,7 +178,14 @@ impl RunStats {
             "invalid": self.invalid,
             "damaged": self.damaged,
             "alerts": alerts,
-            "alerts_written": self.alerts_written,
+            "alerts_written": self.alerts_written(),
+            "sinks": self.sinks.iter().map(sink_json).collect::<Vec<Json>>(),
+            "suppression": {
+                "suppressed": suppression.suppressed,
+                "summaries": suppression.summaries,
+                "groups": suppression.groups,
+                "evicted": suppression.evicted,
+            },
             "matches_of_disabled_rules": disabled_matches,
             "load_seconds": self.loading.as_secs_f64(),
             "code": {
@@ -218,11 +242,28 @@ impl RunStats {
         stats
     }
 
+    /// Alerts that reached at least one sink: those of the sink that has most.
+    fn alerts_written(&self) -> u64 {
+        self.sinks.iter().map(|sink| sink.counters.written).max().unwrap_or(0)
+    }
+
     fn events_per_second(&self) -> u64 {
         let seconds = self.elapsed.as_secs_f64();
         // A run too short to be timed has no rate.
         if seconds > 0.0 { (self.session.events as f64 / seconds) as u64 } else { 0 }
     }
+}
+
+fn sink_json(SinkReport { name, counters, failure }: &SinkReport) -> Json {
+    json!({
+        "name": name,
+        "written": counters.written,
+        "waiting": counters.waiting,
+        "refused": counters.refused,
+        "lost": counters.lost,
+        "truncated": counters.truncated,
+        "failure": failure,
+    })
 }
 
 fn program_json(program: &ProgramReport) -> Json {

@@ -109,7 +109,11 @@ fn what_is_not_tried_ends_with_2() {
         ("--pack p.kpkg --stdin --runtime wasm", "the pack has no code for the wasm runtime"),
         ("--pack p.kpkg --stdin --mode enforce", "mode `enforce` is not in this version"),
         ("--pack p.kpkg --stdin --threads 2", "this version matches on one thread"),
-        ("--pack p.kpkg --stdin --alerts https://siem", "not in this version"),
+        ("--pack p.kpkg --stdin --alerts tcp:siem:514", "this transport is for syslog"),
+        ("--pack p.kpkg --stdin --alerts bulk+https://siem/", "the address of a bulk interface ends with `/_bulk`"),
+        ("--pack p.kpkg --stdin --alerts a --alerts a", "alerts go to a twice"),
+        ("--pack p.kpkg --stdin --resume", "cannot be used with"),
+        ("--pack p.kpkg --replay e.ndjson --resume", "would get alerts twice"),
         ("--pack p.kpkg --stdin --metrics 1", "unexpected argument '--metrics'"),
         ("--pack p.kpkg --replay e.ndjson --duration 1", "cannot be used with"),
         ("--pack p.kpkg --replay e.ndjson --alerts e.ndjson", "would write over a file that is read"),
@@ -130,6 +134,38 @@ fn a_full_disk_ends_with_1_and_says_what_was_lost() {
     let arguments = "--pack p.kpkg --replay e.ndjson --runtime interp --alerts /dev/full --stats json";
     check(&folder, arguments, 1, "cannot write alerts to /dev/full: No space left on device");
     check(&folder, arguments, 1, "\"alerts\":4,\"alerts_written\":0");
+}
+
+#[test]
+fn each_of_many_targets_gets_every_alert_and_one_that_fails_is_told() {
+    let folder = prepared("many_targets");
+    let replay = "--pack p.kpkg --replay e.ndjson --runtime interp";
+    let out = check(&folder, &format!("{replay} --alerts - --alerts a --alerts /dev/full"), 1, "the other sinks go on");
+    assert_eq!(out.lines().count(), 4);
+    assert_eq!(std::fs::read_to_string(folder.join("a")).expect("the alerts"), out);
+    let says =
+        r#"{"name":"/dev/full","written":0,"waiting":0,"refused":0,"lost":4,"truncated":0,"failure":"cannot write"#;
+    check(&folder, &format!("{replay} --alerts a --alerts /dev/full --stats json"), 1, says);
+}
+
+#[test]
+fn alerts_that_wait_for_a_server_are_told_and_no_failure() {
+    let folder = prepared("waiting");
+    // Nobody listens on a port that was just let go of.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket").local_addr().expect("an address").port();
+    let sink = format!(
+        "pack = ['p.kpkg']\nruntime = 'interp'\n[[sink]]\nto = 'http://127.0.0.1:{port}/secret'\nspool = 's'\nfinish_wait = '0s'\n"
+    );
+    std::fs::write(folder.join("c.toml"), sink).expect("a file");
+    let says = format!("warning: 4 alerts for http://127.0.0.1:{port} wait in s/");
+    check(&folder, "--config c.toml --replay e.ndjson", 0, &says);
+    check(&folder, "--config c.toml --replay e.ndjson", 0, "4 alerts of an earlier run are sent to ");
+    check(&folder, "--config c.toml --replay e.ndjson", 0, ", 12 wait in the spool for http://127.0.0.1:");
+    let wrong = "[[sink]]\nto = 'a'\nbatch = 1\npack = ['p.kpkg']\n";
+    std::fs::write(folder.join("wrong.toml"), wrong).expect("a file");
+    check(&folder, "--config wrong.toml --replay e.ndjson", 2, "unknown field `pack`");
+    std::fs::write(folder.join("wrong.toml"), "[[sink]]\nto = 'a'\nbatch = 1\n").expect("a file");
+    check(&folder, "--pack p.kpkg --config wrong.toml --replay e.ndjson", 2, "`batch` is an option of HTTP");
 }
 
 #[test]

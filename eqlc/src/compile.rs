@@ -15,6 +15,7 @@ mod programs;
 mod rules;
 mod show;
 mod stages;
+mod suppression;
 
 pub use code::{lua_source, wasm_module};
 pub use pack::{BuildError, PackOptions, PackTargets, build_pack};

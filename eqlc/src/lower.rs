@@ -118,6 +118,11 @@ impl Lowering {
         }
     }
 
+    /// Has the frames hold a field, whether a query reads it or not.
+    pub fn keep_field(&mut self, name: &str, field_type: FieldType) {
+        self.intern(name, field_type, None);
+    }
+
     fn pipe(&mut self, pipe: &TypedPipe) -> Pipe {
         let mut all = |values: &[Typed]| values.iter().map(|value| self.value(value)).collect();
         match pipe {

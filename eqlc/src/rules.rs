@@ -16,8 +16,10 @@ mod literal;
 mod predicate;
 mod public_forms;
 mod reader;
+mod suppression;
 
 pub use predicate::PredicateSource;
+pub use suppression::SuppressionSource;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,6 +65,8 @@ pub struct RuleSource {
     pub version: Option<String>,
     /// The hand-written predicate that decides about the events which the query selects.
     pub predicate: Option<PredicateSource>,
+    /// How alike alerts are suppressed.
+    pub suppression: Option<SuppressionSource>,
     /// The text of the query.
     pub query: String,
     /// Which form the file has.

@@ -28,6 +28,11 @@ fn outcome(path: &str, text: &str) -> String {
                 let _ = writeln!(output, "predicate {} {language:?} {fields:?} {capabilities:?}", predicate.source);
                 let _ = writeln!(output, "{:?}", predicate.limits);
             }
+            if let Some(suppression) = &rule.suppression {
+                let by: Vec<&str> = suppression.by.iter().map(|(name, _)| name.as_str()).collect();
+                let (window, tell) = (suppression.window, suppression.tell_missing);
+                let _ = writeln!(output, "suppressed by {by:?} for {window}, told where missing: {tell}");
+            }
             let parsed = parse(&rule.query, rule.dialect_or(None));
             output += &render(&parsed.diagnostics, &rule.source, false);
             for diagnostic in &parsed.diagnostics {

@@ -32,7 +32,7 @@ pub mod key;
 mod manifest;
 pub mod signature;
 
-pub use check::MAX_PROGRAM;
+pub use check::{MAX_PROGRAM, MAX_SUPPRESSION_FIELDS};
 pub use container::{
     DETACHED, HEADER_SIZE, MAGIC, MAX_PACK_SIZE, MAX_SECTIONS, PACK_MAJOR, PACK_MINOR, SectionId, SectionInfo,
 };
@@ -41,7 +41,7 @@ pub use hooks::required_hooks;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use manifest::{
     ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, PredicateInfo, ProgramFile,
-    RuleInfo, StateBudget, TacticInfo, TechniqueInfo, ThreatInfo, capabilities, state_budget,
+    RuleInfo, StateBudget, SuppressionInfo, TacticInfo, TechniqueInfo, ThreatInfo, capabilities, state_budget,
 };
 pub use signature::{PackSignature, SignatureError};
 

@@ -86,6 +86,23 @@ pub fn format_rfc3339(nanoseconds: i64) -> String {
     format!("{timestamp:.precision$}")
 }
 
+/// Reads a length of time: a whole number and `ms`, `s`, `m`, `h` or `d`, in nanoseconds. `None` when the text is none, or
+/// longer than 64-bit nanoseconds hold (292 years).
+pub fn parse_duration(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let unit = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = (text.get(..unit)?, text.get(unit..)?.trim_start());
+    let nanoseconds: i64 = match unit {
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        "d" => 86_400_000_000_000,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(nanoseconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +141,22 @@ mod tests {
             assert_eq!(parse_text(&format_rfc3339(nanoseconds)), Some(nanoseconds));
         }
         assert_eq!(format_rfc3339(0), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        for (text, expected) in [
+            ("500ms", Some(500_000_000)),
+            ("5m", Some(300_000_000_000)),
+            (" 1 h ", Some(3_600_000_000_000)),
+            ("1d", Some(86_400_000_000_000)),
+            ("5", None),
+            ("m", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("999999999d", None),
+        ] {
+            assert_eq!(parse_duration(text), expected, "{text}");
+        }
     }
 }

@@ -431,6 +431,29 @@ fn parts_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_suppression_is_by_fields_of_the_frames_and_for_some_time() {
+    use kestrel_ir::pack::{MAX_SUPPRESSION_FIELDS, SuppressionInfo};
+    let build = |names: &[&str], window: i64| {
+        let mut builder = builder();
+        let by = names.iter().map(|name| (*name).to_owned()).collect();
+        builder.manifest.rules[0].suppression = Some(SuppressionInfo { by, window, tell_missing: true });
+        builder.build().map_err(|error| error.to_string())
+    };
+    let pack = build(&["process.name"], 1).expect("a valid pack");
+    let again = Pack::read(&pack.write()).expect("it is read back");
+    assert_eq!(again.manifest().rules[0].suppression, pack.manifest().rules[0].suppression);
+    assert!(
+        !String::from_utf8_lossy(builder().build().expect("a pack").section(SectionId::MANIFEST).expect("it"))
+            .contains("suppression")
+    );
+    let many = ["process.name"; MAX_SUPPRESSION_FIELDS + 1];
+    for (names, window) in [(&["process.name"][..], 0), (&["no.such"], 1), (&many, 1)] {
+        let error = build(names, window).expect_err("it cannot be");
+        assert!(error.contains("rule \"one\" asks for a suppression that cannot be"), "{error}");
+    }
+}
+
+#[test]
 fn what_the_manifest_says_of_programs_is_what_the_ir_says() {
     let pack = builder().build().expect("a valid pack");
     let manifest = pack.manifest();

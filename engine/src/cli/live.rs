@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 use super::Failure;
 use super::options::RunOptions;
 use super::report::say;
-use super::run::{ReadPacks, Run, stopped, target_name};
+use super::run::{ReadPacks, Run, stopped};
 
 /// The longest wait for events before the loop looks at its other duties.
 const GLANCE: Duration = Duration::from_millis(200);
@@ -40,7 +40,7 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
         counted(run.stats.rules as u64, "rule"),
         counted(run.stats.packs as u64, "pack"),
         run.stats.runtime,
-        target_name(&options.alerts),
+        run.target_names(),
     ));
     let idle = idle_rules(&packs.packs);
     if idle > 0 {

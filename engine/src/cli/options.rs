@@ -14,7 +14,8 @@ use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
 use kestrel_engine::session::SessionOptions;
-use kestrel_engine::sinks::AlertTarget;
+use kestrel_engine::session::suppression::SuppressionOptions;
+use kestrel_engine::sinks::{AlertTarget, SinkOptions, UnknownTarget};
 
 use super::{Failure, RunArguments};
 
@@ -32,7 +33,10 @@ pub(super) struct RunOptions {
     pub(super) packs: Vec<PathBuf>,
     pub(super) required_signatures: Vec<PathBuf>,
     pub(super) source: EventSource,
-    pub(super) alerts: AlertTarget,
+    pub(super) alerts: Vec<(AlertTarget, SinkOptions)>,
+    /// Whether files hold the beginning of the alerts already.
+    pub(super) resume: bool,
+    pub(super) suppression: SuppressionOptions,
     pub(super) record: Option<PathBuf>,
     pub(super) record_sync: SyncPolicy,
     pub(super) range: TimeRange,
@@ -169,10 +173,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         Profile::from_str(word).map_err(|error| error.to_string())
     })?;
     let profile = arguments.profile.or(of_file).unwrap_or_default();
-    let of_file = of_config(config.alerts.as_deref(), "alerts", |word| {
-        AlertTarget::from_str(word).map_err(|error| error.to_string())
-    })?;
-    let alerts = arguments.alerts.or(of_file).unwrap_or(AlertTarget::Stdout);
+    let alerts = alert_targets(arguments.alerts, &config, arguments.spool.as_deref())?;
     let code_cache = of_config(config.code_cache.as_deref(), "code_cache", |word| {
         CacheTarget::from_str(word).map_err(|error| error.to_string())
     })?;
@@ -206,6 +207,8 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         required_signatures,
         source,
         alerts,
+        resume: arguments.resume,
+        suppression: config.suppress,
         record: arguments.record.or(config.record),
         record_sync: arguments.record_sync.or(record_sync).unwrap_or_default(),
         range,
@@ -225,7 +228,46 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         live,
     };
     options.check_outputs()?;
+    options.check_resume()?;
     Ok(options)
+}
+
+/// Where alerts go: as the command line says, else as the file says, else to standard output. A target of the command line
+/// that the file has as a sink has the sink's options.
+fn alert_targets(
+    words: Vec<AlertTarget>,
+    config: &Config,
+    spool: Option<&Path>,
+) -> anyhow::Result<Vec<(AlertTarget, SinkOptions)>> {
+    let mut of_file: Vec<(AlertTarget, SinkOptions)> = Vec::new();
+    for word in &config.alerts {
+        let target =
+            of_config(Some(word), "alerts", |word| word.parse().map_err(|error: UnknownTarget| error.to_string()));
+        of_file.extend(target?.map(|target| (target, SinkOptions::default())));
+    }
+    for sink in &config.sink {
+        let read = sink.read().map_err(|reason| anyhow!("the configuration's sink `{}`: {reason}", sink.to));
+        of_file.push(read?);
+    }
+    let mut targets = if words.is_empty() {
+        of_file
+    } else {
+        let options =
+            |target: &AlertTarget| of_file.iter().find(|(known, _)| known == target).map(|(_, options)| options);
+        words.into_iter().map(|target| (target.clone(), options(&target).cloned().unwrap_or_default())).collect()
+    };
+    if targets.is_empty() {
+        targets.push((AlertTarget::Stdout, SinkOptions::default()));
+    }
+    if let Some(spool) = spool {
+        targets.iter_mut().for_each(|(_, options)| options.http.spool = Some(spool.to_owned()));
+    }
+    for (number, (target, _)) in targets.iter().enumerate() {
+        if targets.iter().take(number).any(|(other, _)| other == target) {
+            return Err(anyhow!("alerts go to {target} twice"));
+        }
+    }
+    Ok(targets)
 }
 
 fn of_config<T>(word: Option<&str>, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> anyhow::Result<Option<T>> {
@@ -236,24 +278,53 @@ fn of_config<T>(word: Option<&str>, key: &str, parse: impl Fn(&str) -> Result<T,
 impl RunOptions {
     /// No output may be an input, which it would spoil, or the other output.
     fn check_outputs(&self) -> anyhow::Result<()> {
-        let alerts = match &self.alerts {
-            AlertTarget::File(path) => Some(path),
-            _ => None,
+        let files = || {
+            self.alerts.iter().filter_map(|(target, _)| match target {
+                AlertTarget::File(path) => Some(path),
+                _ => None,
+            })
         };
         let inputs: &[PathBuf] = match &self.source {
             EventSource::Files(files) => files,
             _ => &[],
         };
-        for (output, option) in [(alerts, "--alerts"), (self.record.as_ref(), "--record")] {
-            let Some(output) = output else { continue };
+        let outputs = files().map(|path| (path, "--alerts"));
+        for (output, option) in outputs.chain(self.record.iter().map(|path| (path, "--record"))) {
             if inputs.iter().chain(&self.packs).chain(&self.required_signatures).any(|input| same_file(input, output)) {
                 return Err(anyhow!("`{option} {}` would write over a file that is read", output.display()));
             }
         }
-        if let (Some(alerts), Some(record)) = (alerts, &self.record)
-            && same_file(alerts, record)
+        if let Some(record) = &self.record
+            && files().any(|alerts| same_file(alerts, record))
         {
             return Err(anyhow!("`--alerts` and `--record` name the same file, {}", record.display()));
+        }
+        Ok(())
+    }
+
+    /// Only what is told once however often it runs can be resumed.
+    fn check_resume(&self) -> anyhow::Result<()> {
+        if !self.resume {
+            return Ok(());
+        }
+        if !matches!(self.source, EventSource::Files(_)) {
+            return Err(anyhow!("`--resume` is for a replay of files"));
+        }
+        if self.record.is_some() {
+            return Err(anyhow!("`--resume` would record events twice, leave `--record` out"));
+        }
+        for (target, options) in &self.alerts {
+            let reason = match target {
+                AlertTarget::File(_) if options.rotation.is_none() => continue,
+                // The server knows an alert by its id.
+                AlertTarget::Http(_) => continue,
+                AlertTarget::File(_) => "the file is rotated",
+                _ => "it would get alerts twice",
+            };
+            return Err(anyhow!("`--resume` cannot be used with alerts to {target}: {reason}"));
+        }
+        if !self.alerts.iter().any(|(target, _)| matches!(target, AlertTarget::File(_))) {
+            return Err(anyhow!("`--resume` needs a file of alerts, name it with `--alerts`"));
         }
         Ok(())
     }

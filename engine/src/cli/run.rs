@@ -1,8 +1,8 @@
 //! A run from its options to its exit status: packs, session, alerts, event log, then the source, then the summary.
 //!
 //! The parts that a live run and a replay share are in [`Run`]: the session, where its alerts go, where its events are
-//! recorded. A failure of the alert sink ends a run; a failure of the recording is told and ends only the recording,
-//! because detection is worth more than its log; the exit status tells either.
+//! recorded. A sink that fails is told, and when none is left the run ends; a failure of the recording is told and ends
+//! only the recording, because detection is worth more than its log; the exit status tells either.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use anyhow::Context;
 use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{Alert, NamedPack, PreparedPacks, Session, TrustedKeys, without_copies};
-use kestrel_engine::sinks::{AlertSink, AlertTarget, Existing, SinkError};
+use kestrel_engine::sinks::{AlertSinks, Existing, SinkError};
 use kestrel_engine::stats::{RunStats, counted};
 use kestrel_ir::event::Event;
 use kestrel_schema::Schema;
@@ -81,7 +81,7 @@ pub(super) struct Run<'o> {
     pub(super) options: &'o RunOptions,
     pub(super) session: Session,
     pub(super) stats: RunStats,
-    sink: AlertSink,
+    sinks: AlertSinks,
     sink_error: Option<SinkError>,
     recorder: Option<LogWriter<File>>,
     recording_failed: bool,
@@ -93,15 +93,20 @@ impl<'o> Run<'o> {
     pub(super) fn new(
         options: &'o RunOptions,
         ReadPacks { packs, began }: &ReadPacks,
-        session: Session,
+        mut session: Session,
         source: &'static str,
     ) -> Result<Run<'o>, Failure> {
         let loading = began.elapsed();
+        session.suppress(packs, &options.suppression).map_err(Failure::usage)?;
         for warning in session.warnings() {
             say(&format!("warning: {warning}"));
         }
-        let existing = if options.source == EventSource::Live { Existing::Append } else { Existing::Replace };
-        let sink = AlertSink::open(&options.alerts, existing).map_err(Failure::usage)?;
+        let existing = match options.source {
+            EventSource::Live => Existing::Append,
+            _ if options.resume => Existing::Resume,
+            _ => Existing::Replace,
+        };
+        let sinks = AlertSinks::open(&options.alerts, existing).map_err(Failure::usage)?;
         let recorder = options.record.as_ref().map(|path| {
             LogWriter::append_to(path, &log_header(packs))
                 .map(|writer| writer.with_sync(options.record_sync))
@@ -122,7 +127,7 @@ impl<'o> Run<'o> {
             options,
             session,
             stats,
-            sink,
+            sinks,
             sink_error: None,
             recorder: recorder.transpose().map_err(Failure::usage)?,
             recording_failed: false,
@@ -132,11 +137,9 @@ impl<'o> Run<'o> {
 
     /// Has `act` drive the session and hands its alerts on.
     pub(super) fn with_session<T>(&mut self, act: impl FnOnce(&mut Session, &mut dyn FnMut(&Alert)) -> T) -> T {
-        let Run { session, sink, sink_error, .. } = self;
-        let done = act(session, &mut |alert| hand_on(sink, sink_error, alert));
-        for note in session.take_notes() {
-            say(&note);
-        }
+        let Run { session, sinks, sink_error, .. } = self;
+        let done = act(session, &mut |alert| hand_on(sinks, sink_error, alert));
+        session.take_notes().for_each(|note| say(&note));
         done
     }
 
@@ -152,8 +155,9 @@ impl<'o> Run<'o> {
     /// Writes out the alerts so far; `false` when that failed and the run must end.
     pub(super) fn flush_alerts(&mut self) -> bool {
         if self.sink_error.is_none() {
-            self.sink_error = self.sink.flush().err();
+            self.sink_error = self.sinks.flush().err();
         }
+        self.sinks.take_notes().iter().for_each(|note| say(note));
         self.sink_error.is_none()
     }
 
@@ -173,14 +177,25 @@ impl<'o> Run<'o> {
         }
     }
 
-    /// Whether the alert sink failed, so that going on makes no sense.
+    /// Where alerts go, for people.
+    pub(super) fn target_names(&self) -> String {
+        self.sinks.names()
+    }
+
+    /// Whether all alert sinks failed, so that going on makes no sense.
     pub(super) fn broken(&self) -> bool {
         self.sink_error.is_some()
     }
 
     /// Ends the run: writes what waits, says the summary, gives the exit status.
     pub(super) fn finish(mut self, interrupted: bool) -> u8 {
-        self.flush_alerts();
+        if !interrupted {
+            self.with_session(|session, hand_on| session.end_suppression(hand_on));
+        }
+        if self.sink_error.is_none() {
+            self.sink_error = self.sinks.finish(!interrupted).err();
+        }
+        self.sinks.take_notes().iter().for_each(|note| say(note));
         if let Some(recorder) = self.recorder.take() {
             let written = recorder.written();
             match recorder.finish() {
@@ -194,7 +209,8 @@ impl<'o> Run<'o> {
         }
         self.stats.elapsed = self.began.elapsed();
         self.stats.session = self.session.counters();
-        self.stats.alerts_written = self.sink.written();
+        self.stats.sinks = self.sinks.reports();
+        let short = self.stats.sinks.iter().filter(|sink| sink.is_short()).count();
         self.stats.programs = self.session.programs();
         self.stats.runtime_error = self.session.runtime_error().map(str::to_owned);
         if let Some(error) = &self.stats.runtime_error {
@@ -204,7 +220,7 @@ impl<'o> Run<'o> {
         let status = match self.sink_error {
             Some(SinkError::ReaderGone) => 0,
             Some(error) => Failure::failed(error).tell(),
-            None if self.recording_failed => 1,
+            None if self.recording_failed || short > 0 => 1,
             None if interrupted => INTERRUPTED,
             None => 0,
         };
@@ -219,25 +235,16 @@ impl<'o> Run<'o> {
     }
 }
 
-/// Gives an alert to the sink, unless that failed before.
-fn hand_on(sink: &mut AlertSink, sink_error: &mut Option<SinkError>, alert: &Alert) {
+/// Gives an alert to the sinks, unless all failed before.
+fn hand_on(sinks: &mut AlertSinks, sink_error: &mut Option<SinkError>, alert: &Alert) {
     if sink_error.is_none() {
-        *sink_error = sink.write_line(&alert.line).err();
+        *sink_error = sinks.write(&alert.line).err();
     }
 }
 
 /// Whether somebody asked the run to end.
 pub(super) fn stopped(stop: &AtomicBool) -> bool {
     stop.load(Ordering::Relaxed)
-}
-
-/// Where alerts go, for people.
-pub(super) fn target_name(target: &AlertTarget) -> String {
-    match target {
-        AlertTarget::Stdout => "standard output".to_owned(),
-        AlertTarget::File(path) => path.display().to_string(),
-        AlertTarget::Unix(path) => format!("unix:{}", path.display()),
-    }
 }
 
 /// The header of a log that this run writes.

@@ -114,7 +114,23 @@ fn as_text(pack: &Pack, path: &str, out: &mut impl Write) -> anyhow::Result<()> 
             printable(&info.name)
         )?;
     }
+    suppressions(pack, out)?;
     hand_written(pack, out)
+}
+
+/// The rules of whose alike alerts only the first is told.
+fn suppressions(pack: &Pack, out: &mut impl Write) -> anyhow::Result<()> {
+    let rules = pack.manifest().rules.iter();
+    let asking: Vec<_> = rules.filter_map(|rule| rule.suppression.as_ref().map(|asked| (rule, asked))).collect();
+    if !asking.is_empty() {
+        writeln!(out, "suppressed alerts:")?;
+    }
+    for (rule, asked) in asking {
+        let by = list(asked.by.iter().map(String::as_str));
+        let missing = if asked.tell_missing { ", told where one is missing" } else { "" };
+        writeln!(out, "  {:40} for {}, by {by}{missing}", printable(&rule.id), span_text(asked.window))?;
+    }
+    Ok(())
 }
 
 /// The hand-written predicates, with what they may do and read.

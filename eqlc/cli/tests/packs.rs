@@ -339,6 +339,30 @@ fn a_pack_is_inspected_and_taken_apart() {
 }
 
 #[test]
+fn a_pack_carries_how_alerts_are_suppressed() {
+    let folder = Folder::new("suppression");
+    let rule = |by: &str| {
+        format!(
+            "---\nid = \"quiet\"\n[suppress]\nby = [{by}]\nfor = \"5m\"\n---\nprocess where process.name == \"sh\"\n"
+        )
+    };
+    // A field that neither a query reads nor evidence has.
+    folder.write("rules/a/shell.eql", &rule("\"host.id\", \"process.pgid\""));
+    assert_eq!(folder.eqlc("build rules -o p.kpkg").0, 0);
+    let pack = folder.pack("p.kpkg");
+    let suppression = pack.manifest().rules[0].suppression.as_ref().expect("it is there");
+    assert_eq!((suppression.window, suppression.tell_missing), (300_000_000_000, false));
+    assert_eq!(suppression.by, ["host.id", "process.pgid"]);
+    assert!(pack.ir().layout.lookup("process.pgid").is_some(), "frames hold the field");
+    let told = folder.told("inspect p.kpkg", 0);
+    let expected = format!("suppressed alerts:\n  {:40} for 5m, by host.id, process.pgid\n", "quiet");
+    assert!(told.contains(&expected), "{told}");
+    folder.write("rules/a/shell.eql", &rule("\"host.idd\", \"process\""));
+    let told = folder.told("check rules", 1);
+    assert!(told.contains("takes fields that the schema knows (did you mean `host.id`?), found `host.idd`"), "{told}");
+}
+
+#[test]
 fn every_runtime_is_measured_over_the_same_work() {
     let folder = Folder::new("bench");
     assert_eq!(folder.eqlc("build rules -o p.kpkg").0, 0);

@@ -6,8 +6,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use kestrel_ir::pack::{
-    ActionInfo, CompilerInfo, EventFieldsInfo, Manifest, Pack, PackBuilder, PackFile, RuleInfo, TacticInfo,
-    TechniqueInfo, ThreatInfo,
+    ActionInfo, CompilerInfo, EventFieldsInfo, Manifest, Pack, PackBuilder, PackFile, RuleInfo, SuppressionInfo,
+    TacticInfo, TechniqueInfo, ThreatInfo,
 };
 use kestrel_schema::Schema;
 
@@ -187,6 +187,11 @@ fn rule_info(rule: &BuiltRule, path: &str) -> RuleInfo {
         actions: source.actions.iter().map(action_info).collect(),
         references: source.references.clone(),
         predicate: None,
+        suppression: source.suppression.as_ref().map(|suppression| SuppressionInfo {
+            by: suppression.by.iter().map(|(name, _)| name.clone()).collect(),
+            window: suppression.window,
+            tell_missing: suppression.tell_missing,
+        }),
         file: Some(path.to_owned()),
     }
 }

@@ -2,8 +2,8 @@
 
 use kestrel_schema::Schema;
 
-use super::programs;
 use super::stages::{Lowered, Parsed, Typed, Verified};
+use super::{programs, suppression};
 use crate::diagnostics::{Diagnostic, SourceFile};
 use crate::lints;
 use crate::rules::RuleSource;
@@ -91,6 +91,14 @@ pub fn compile_rules(sources: Vec<RuleSource>, options: &CompileOptions) -> Comp
             (Some(typed), mut warnings) => {
                 let typed = match programs::check(&source, typed.query(), &options.schema) {
                     Ok(program) => typed.with_program(program),
+                    Err(diagnostics) => {
+                        warnings.extend(diagnostics);
+                        failed.push(FailedRule { source, diagnostics: warnings });
+                        continue;
+                    }
+                };
+                let typed = match suppression::fields(&source, &options.schema) {
+                    Ok(fields) => typed.with_kept(fields),
                     Err(diagnostics) => {
                         warnings.extend(diagnostics);
                         failed.push(FailedRule { source, diagnostics: warnings });

@@ -3,7 +3,7 @@
 use kestrel_ir::model::Ir;
 use kestrel_ir::passes::{Pass, optimise_watched};
 use kestrel_ir::verify::verify;
-use kestrel_schema::Schema;
+use kestrel_schema::{FieldType, Schema};
 
 use crate::diagnostics::{Diagnostic, has_errors};
 use crate::lints;
@@ -37,7 +37,8 @@ impl<'t> Parsed<'t> {
         let (query, found) = check(&self.parse.query, self.text, options);
         let mut diagnostics = self.parse.diagnostics;
         diagnostics.extend(found);
-        let typed = query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query, program: None });
+        let typed =
+            query.filter(|_| !has_errors(&diagnostics)).map(|query| Typed { query, program: None, kept: Vec::new() });
         if let Some(typed) = &typed {
             diagnostics.extend(lints::lint(&self.parse.query, typed.query(), self.text, options));
         }
@@ -51,6 +52,8 @@ impl<'t> Parsed<'t> {
 pub struct Typed {
     query: TypedQuery,
     program: Option<TypedProgram>,
+    /// Fields that the frames hold, read by the query or not.
+    kept: Vec<(String, FieldType)>,
 }
 
 impl Typed {
@@ -63,6 +66,11 @@ impl Typed {
     pub(super) fn with_program(self, program: Option<TypedProgram>) -> Typed {
         Typed { program, ..self }
     }
+
+    /// The same with fields that the frames hold, whether the query reads them or not.
+    pub(super) fn with_kept(self, kept: Vec<(String, FieldType)>) -> Typed {
+        Typed { kept, ..self }
+    }
 }
 
 /// The rules in one IR.
@@ -71,17 +79,23 @@ pub struct Lowered {
     ir: Ir,
     /// The field of an event's category, which hand-written predicates look up by its name.
     category: String,
+    /// Fields that the frames hold, read by a query or not.
+    kept: Vec<String>,
 }
 
 impl Lowered {
     /// Lowers queries with their ids into one IR, in the order given.
     pub fn new<'q>(schema: &Schema, queries: impl IntoIterator<Item = (&'q str, &'q Typed)>) -> Lowered {
-        let mut lowering = Lowering::new(schema);
+        let (mut lowering, mut kept) = (Lowering::new(schema), Vec::new());
         for (id, typed) in queries {
             lowering.add(id, &typed.query);
             typed.program.iter().for_each(|program| lowering.add_program(program));
+            for (name, field_type) in &typed.kept {
+                lowering.keep_field(name, *field_type);
+                kept.push(name.clone());
+            }
         }
-        Lowered { ir: lowering.finish(), category: schema.event().category.clone() }
+        Lowered { ir: lowering.finish(), category: schema.event().category.clone(), kept }
     }
 
     /// The IR.
@@ -89,7 +103,8 @@ impl Lowered {
         &self.ir
     }
 
-    /// Makes the IR smaller, without a change to what it answers. The evidence fields and the category stay in the layout.
+    /// Makes the IR smaller, without a change to what it answers. The evidence fields, the category and the
+    /// fields of suppressions stay in the layout.
     pub fn optimise(self) -> Optimised {
         self.optimise_watched(|_, _, _| {})
     }
@@ -98,6 +113,7 @@ impl Lowered {
     pub fn optimise_watched(self, watch: impl FnMut(Pass, &Ir, &Ir)) -> Optimised {
         let mut keep = evidence::FIELDS.to_vec();
         keep.push(&self.category);
+        keep.extend(self.kept.iter().map(String::as_str));
         Optimised { ir: optimise_watched(&self.ir, &keep, watch) }
     }
 }

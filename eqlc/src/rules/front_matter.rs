@@ -9,11 +9,11 @@ use toml::de::DeTable;
 
 use super::errors::{MissingKey, UnclosedFrontMatter, UnknownKey};
 use super::reader::Reader;
-use super::{FileForm, Loaded, LoadedFile, RuleSource, failed, predicate};
+use super::{FileForm, Loaded, LoadedFile, RuleSource, failed, predicate, suppression};
 use crate::diagnostics::{Diagnostic, QueryMap, SourceFile, nearest};
 use crate::syntax::{Dialect, Span};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "id",
     "name",
     "description",
@@ -30,6 +30,7 @@ const KEYS: [&str; 20] = [
     "allow",
     "tests",
     "predicate",
+    "suppress",
     "version",
     "author",
     "license",
@@ -118,6 +119,7 @@ fn read(table: &DeTable<'_>, reader: &mut Reader, path: &str, text: &str, query_
         tests: reader.strings(table, "tests"),
         version: reader.version(table, "version"),
         predicate: predicate::read(reader, table),
+        suppression: suppression::read(reader, table),
         query: query.to_string(),
         form: FileForm::Eql,
         path: path.to_string(),

@@ -59,7 +59,7 @@ pub(super) fn read(reader: &mut Reader, rule: &DeTable<'_>) -> Option<PredicateS
     Some(PredicateSource { source, source_span, language, fields, capabilities, limits, span, code: None })
 }
 
-fn check_keys(reader: &mut Reader, table: &DeTable<'_>, keys: &[&'static str]) {
+pub(super) fn check_keys(reader: &mut Reader, table: &DeTable<'_>, keys: &[&'static str]) {
     for key in table.keys() {
         let name: &str = key.get_ref();
         if !keys.contains(&name) {
@@ -90,7 +90,7 @@ fn language(reader: &mut Reader, source: &str, span: Span) -> Option<ProgramLang
     }
 }
 
-fn spanned_strings(reader: &mut Reader, table: &DeTable<'_>, key: &str) -> Vec<(String, Span)> {
+pub(super) fn spanned_strings(reader: &mut Reader, table: &DeTable<'_>, key: &str) -> Vec<(String, Span)> {
     let texts = reader.strings(table, key);
     let items = items(table, key);
     let places = items.iter().filter(|item| item.get_ref().as_str().is_some()).map(|item| reader.place(item.span()));

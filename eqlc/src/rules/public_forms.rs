@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::errors::MissingKey;
 use super::reader::Reader;
-use super::{Action, FileForm, Loaded, LoadedFile, RuleSource, failed, literal, predicate};
+use super::{Action, FileForm, Loaded, LoadedFile, RuleSource, failed, literal, predicate, suppression};
 use crate::diagnostics::{Diagnostic, SourceFile};
 use crate::syntax::Span;
 
@@ -92,6 +92,7 @@ fn read(
         tests: reader.strings(rule, "tests"),
         version: reader.version(rule, "version"),
         predicate: predicate::read(reader, rule),
+        suppression: suppression::read_public(reader, rule),
         form,
         path: path.to_string(),
         source: Arc::new(SourceFile::with_query(path, text, map)),

@@ -13,6 +13,8 @@ const MAX_PATH: usize = 1024;
 const MAX_HOOKS: usize = 64;
 /// The most code of one hand-written predicate, in bytes.
 pub const MAX_PROGRAM: usize = 4 << 20;
+/// The most fields by which alerts of a rule are suppressed.
+pub const MAX_SUPPRESSION_FIELDS: usize = 16;
 /// How many fields are named when schemas differ.
 const NAMED_FIELDS: usize = 5;
 
@@ -58,6 +60,14 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
     check_programs(pack)?;
     check_files(&pack.sources, "sources")?;
     check_files(&pack.tests, "tests")?;
+    for rule in &manifest.rules {
+        let Some(suppression) = &rule.suppression else { continue };
+        let known = |name: &String| pack.ir.layout.lookup(name).is_some();
+        let few = suppression.by.len() <= MAX_SUPPRESSION_FIELDS;
+        if suppression.window <= 0 || !few || !suppression.by.iter().all(known) {
+            return inconsistent(&format!("rule {:?} asks for a suppression that cannot be", shortened(&rule.id)));
+        }
+    }
     for rule in &manifest.rules {
         let Some(file) = &rule.file else { continue };
         if pack.sources.binary_search_by(|source| source.path.cmp(file)).is_err() {

@@ -114,9 +114,25 @@ pub struct RuleInfo {
     /// The hand-written predicate that decides about the events which its query selects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicate: Option<PredicateInfo>,
+    /// How alike alerts are suppressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppression: Option<SuppressionInfo>,
     /// Its source, a path of the pack's sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// How alike alerts of a rule are suppressed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuppressionInfo {
+    /// The fields whose values make alerts alike, of the IR's layout; none for all alerts of the rule.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// For how long after the first alert, in nanoseconds of event time.
+    pub window: i64,
+    /// Whether alerts whose events lack one of the fields are told, all of them.
+    #[serde(default)]
+    pub tell_missing: bool,
 }
 
 /// A hand-written predicate.
