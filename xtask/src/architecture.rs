@@ -39,13 +39,15 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 /// Each heavy package and its one home.
-const HOMES: [(&str, &str); 15] = [
+const HOMES: [(&str, &str); 17] = [
     ("wasmtime", "kestrel-engine"),
     ("cranelift-codegen", "kestrel-engine"),
     ("cranelift-native", "kestrel-engine"),
     ("mlua", "kestrel-engine"),
     ("aya", "kestrel-engine"),
     ("zstd", "kestrel-engine"),
+    ("ureq", "kestrel-engine"),
+    ("sonic-rs", "kestrel-ir"),
     ("wasm-encoder", "kestrel-backend-wasm"),
     ("wasmparser", "kestrel-backend-wasm"),
     ("wasmprinter", "kestrel-backend-wasm"),

@@ -145,6 +145,9 @@ impl Material {
             let frame = builder.build(event);
             let mut picked = Vec::new();
             dispatch.candidates(event, &mut picked);
+            if dispatch.wants_observation() {
+                dispatch.observe(event, frame, &atoms, &mut atoms.cache());
+            }
             candidates.push(picked);
             frames.push(frame.bytes().to_vec());
         }

@@ -148,15 +148,6 @@ impl Dispatch {
         }
     }
 
-    /// TMP
-    pub fn dump(&self) -> String {
-        let mut out = String::new();
-        for (symbols, index) in self.kinds.iter().map(|(s, i)| (s, &self.indexes[*i])) {
-            out.push_str(&format!("kind {symbols:?}: {}\n", index.dump()));
-        }
-        out
-    }
-
     /// Whether the event that was dispatched last should be observed, so that the index fits what comes.
     pub fn wants_observation(&self) -> bool {
         self.events <= OBSERVED_AT_FIRST

@@ -107,21 +107,6 @@ impl KindIndex {
         index
     }
 
-    /// TMP
-    pub(super) fn dump(&self) -> String {
-        let mut out = format!("always {}; ", self.always.len());
-        for (number, place) in self.places.iter().enumerate().filter(|(_, p)| **p > 0) {
-            let f = &self.fields[usize::from(*place) - 1];
-            out.push_str(&format!(
-                "field {number}: {} texts {} numbers {} parts; ",
-                f.texts.len(),
-                f.numbers.len(),
-                f.parts.as_ref().map_or(0, |p| p.found.len())
-            ));
-        }
-        out
-    }
-
     /// What the values of a field find, if it is a key.
     #[inline]
     pub(super) fn field(&self, number: FieldNumber) -> Option<&FieldIndex> {
