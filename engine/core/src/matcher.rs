@@ -27,8 +27,8 @@ use crate::stage_two::{StageTwo, StateSize};
 /// What a matcher may keep and how it treats pipes.
 ///
 /// Limits of state are divided among the shards of stage two, each part rounded up: a limit of keys of which each shard
-/// gets at least one allows as many keys as there are [shards](crate::router::SHARDS). When a limit is reached, the key that
-/// was used least recently leaves.
+/// gets at least one allows as many keys as there are [shards](crate::router::SHARDS). When a limit is reached, the oldest
+/// key that was not used lately leaves.
 #[derive(Debug, Clone, Copy)]
 pub struct MatcherOptions {
     /// The most keys with state, per rule.

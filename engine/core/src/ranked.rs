@@ -37,5 +37,5 @@ pub struct Ranked {
 
 /// Puts matches of the same events in order.
 pub(crate) fn sort(matches: &mut [Ranked]) {
-    matches.sort_unstable_by(|left, right| left.rank.cmp(&right.rank));
+    matches.sort_unstable_by_key(|found| found.rank);
 }

@@ -86,11 +86,6 @@ impl Wheel {
         self.nodes.remove(node);
     }
 
-    /// When a deadline is.
-    pub(crate) fn deadline(&self, node: u32) -> Option<i64> {
-        self.nodes.get(node).map(|node| node.due.deadline)
-    }
-
     /// Whether a deadline strictly before `now` may be there: one comparison.
     pub(crate) fn is_due(&self, now: i64) -> bool {
         self.bound < now
@@ -290,7 +285,6 @@ mod tests {
                     let deadline = now.saturating_add(ahead).saturating_sub(random.below(3) as i64);
                     let rule = random.below(3) as u32;
                     let node = wheel.set(deadline, rule, serial as u32);
-                    assert_eq!(wheel.deadline(node), Some(deadline));
                     model.heap.push(Reverse((deadline, rule, serial)));
                     model.live.insert(serial, (node, deadline));
                 }

@@ -1,7 +1,11 @@
 //! The keys that have state in one shard: found by hash, each with a few words of state, in two orders of use.
 //!
 //! In: a rule's machine, a key's bytes, its hash. Out: a number for its entry. Looking up, adding, removing and telling the
-//! least recently used key (of a rule, or of all) cost the same with one key or a million.
+//! key that was not used for longest (of a rule, or of all) cost the same with one key or a million.
+//!
+//! Use is remembered with a second chance: a key stands where it was added and notes that it was used; when it is the
+//! last and has been used since, it goes to the front once more. A list in the exact order of use would read and write
+//! the neighbours of every key that an event concerns, which are anywhere in memory.
 
 use hashbrown::HashTable;
 
@@ -11,6 +15,8 @@ use crate::plan::Plan;
 
 /// Keys up to so many bytes lie in their entry.
 const INLINE_KEY: usize = 46;
+/// How many keys get a second chance before one has to leave: it bounds what one event costs.
+const CHANCES: usize = 16;
 /// State up to so many words lies in the entry.
 const INLINE_WORDS: usize = 2;
 
@@ -53,6 +59,10 @@ pub(crate) struct KeyEntry {
     pub(crate) waiting: Waiting,
     /// The number of its deadline, or [`NONE`].
     pub(crate) timer: u32,
+    /// When that is.
+    pub(crate) deadline: i64,
+    used_by_rule: bool,
+    used_by_all: bool,
     /// The time at which it was used last.
     pub(crate) touched: i64,
     by_rule: Links,
@@ -136,7 +146,7 @@ impl Keys {
         self.table.find(hash, is_it).copied()
     }
 
-    /// Adds an empty entry, as the one used last.
+    /// Adds an empty entry, in front of all.
     pub(crate) fn insert(&mut self, hash: u64, machine: u32, key: &[u8], blocks: &mut Blocks) -> u32 {
         let mut bytes = [0; INLINE_KEY];
         let key = match bytes.get_mut(..key.len()) {
@@ -160,6 +170,9 @@ impl Keys {
             seen: 0,
             waiting: Waiting { first: NONE, last: NONE, count: 0 },
             timer: NONE,
+            deadline: i64::MAX,
+            used_by_rule: false,
+            used_by_all: false,
             touched: i64::MIN,
             by_rule: ALONE,
             by_all: ALONE,
@@ -192,18 +205,10 @@ impl Keys {
         self.entries.remove(number);
     }
 
-    /// Makes an entry the one used last.
+    /// Notes that an entry is used.
     pub(crate) fn touch(&mut self, number: u32) {
-        let Some(entry) = self.entries.get(number) else { return };
-        let (machine, newest_of_rule, newest) =
-            (entry.machine, entry.by_rule.newer == NONE, entry.by_all.newer == NONE);
-        if !newest_of_rule {
-            self.unlink(number, machine, false);
-            self.link(number, machine, false);
-        }
-        if !newest {
-            self.unlink(number, machine, true);
-            self.link(number, machine, true);
+        if let Some(entry) = self.entries.get_mut(number) {
+            (entry.used_by_rule, entry.used_by_all) = (true, true);
         }
     }
 
@@ -250,17 +255,30 @@ impl Keys {
         self.lists.get(machine as usize).map_or(0, |list| list.length)
     }
 
-    /// The key that was used least recently.
-    pub(crate) fn oldest(&self) -> Option<u32> {
-        Some(self.all.oldest).filter(|&number| number != NONE)
+    /// The key that has to leave when there are too many.
+    pub(crate) fn oldest(&mut self) -> Option<u32> {
+        self.oldest_in(0, true)
     }
 
-    /// A machine's key that was used least recently.
-    pub(crate) fn oldest_of(&self, machine: u32) -> Option<u32> {
-        self.lists.get(machine as usize).map(|list| list.oldest).filter(|&number| number != NONE)
+    /// The key that has to leave when a machine has too many.
+    pub(crate) fn oldest_of(&mut self, machine: u32) -> Option<u32> {
+        self.oldest_in(machine, false)
     }
 
-    /// A machine's keys, the one used last first.
+    fn oldest_in(&mut self, machine: u32, all: bool) -> Option<u32> {
+        for _ in 0..CHANCES {
+            let oldest = self.list(machine, all)?.oldest;
+            let entry = self.entries.get_mut(oldest)?;
+            if !std::mem::take(if all { &mut entry.used_by_all } else { &mut entry.used_by_rule }) {
+                return Some(oldest);
+            }
+            self.unlink(oldest, machine, all);
+            self.link(oldest, machine, all);
+        }
+        self.list(machine, all).map(|list| list.oldest).filter(|&number| number != NONE)
+    }
+
+    /// A machine's keys, the newest first.
     pub(crate) fn of(&self, machine: u32) -> impl Iterator<Item = u32> {
         let newest = self.lists.get(machine as usize).map(|list| list.newest);
         std::iter::successors(newest, |&number| self.entries.get(number).map(|entry| entry.by_rule.older))
@@ -342,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_key_is_told_for_a_rule_and_for_all() {
+    fn the_oldest_key_is_told_unless_it_was_used_since() {
         let (mut keys, mut blocks) = (keys(&[1, 1]), Blocks::default());
         let long = vec![b'x'; 5_000];
         let numbers: Vec<u32> = [(0, &b"a"[..]), (1, &b"a"[..]), (0, &long[..])]
@@ -351,10 +369,7 @@ mod tests {
             .collect();
         assert_eq!(keys.find(7, 0, &long, &blocks), Some(numbers[2]));
         assert_eq!(keys.find(7, 1, &long, &blocks), None);
-        assert_eq!(
-            (keys.oldest(), keys.oldest_of(0), keys.oldest_of(1)),
-            (Some(numbers[0]), Some(numbers[0]), Some(numbers[1]))
-        );
+        assert_eq!((keys.oldest(), keys.oldest_of(1)), (Some(numbers[0]), Some(numbers[1])));
         keys.touch(numbers[0]);
         assert_eq!((keys.oldest(), keys.oldest_of(0)), (Some(numbers[1]), Some(numbers[2])));
         assert_eq!(keys.of(0).collect::<Vec<_>>(), [numbers[0], numbers[2]]);
@@ -362,6 +377,16 @@ mod tests {
         assert_eq!((keys.len(), keys.len_of(0), blocks.bytes()), (2, 1, 0));
         assert_eq!(keys.find(7, 0, &long, &blocks), None);
         assert_eq!(keys.find(7, 0, b"a", &blocks), Some(numbers[0]));
+    }
+
+    #[test]
+    fn one_key_leaves_even_if_all_were_used() {
+        let (mut keys, mut blocks) = (keys(&[1]), Blocks::default());
+        let numbers: Vec<u32> = (0..100_u32).map(|key| keys.insert(9, 0, &key.to_le_bytes(), &mut blocks)).collect();
+        numbers.iter().for_each(|&number| keys.touch(number));
+        assert_eq!(keys.oldest(), Some(numbers[CHANCES]));
+        keys.remove(numbers[CHANCES], &mut blocks);
+        assert_eq!(keys.oldest(), Some(numbers[2 * CHANCES + 1]));
     }
 
     #[test]

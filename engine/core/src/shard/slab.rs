@@ -38,7 +38,7 @@ impl<T> Slab<T> {
         if number == NONE {
             return NONE;
         }
-        if number as usize % CHUNK == 0 {
+        if (number as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
             // Removing must not allocate.
             self.free.reserve(self.chunks.len() * CHUNK);
@@ -111,7 +111,7 @@ impl Runs {
         if number == NONE {
             return NONE;
         }
-        if number as usize % CHUNK == 0 {
+        if (number as usize).is_multiple_of(CHUNK) {
             self.chunks.push(vec![0; self.width * CHUNK]);
             self.free.reserve(self.chunks.len() * CHUNK);
         }
