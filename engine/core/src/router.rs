@@ -18,6 +18,7 @@ use kestrel_ir::layout::Layout;
 use kestrel_ir::model::{AtomId, PredicateId};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::batch::MAX_BATCH_EVENTS;
 use crate::key::KeyEncoder;
 use crate::plan::{Plan, Role, TermUse};
 
@@ -80,6 +81,11 @@ impl RoutedBatch {
         self.keys.shrink_to(KEPT_KEY_BYTES);
         self.uses.clear();
         self.items.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Makes room for a batch whose events all go to one shard: how they spread must not decide about allocations.
+    pub(crate) fn reserve(&mut self) {
+        self.items.iter_mut().for_each(|items| items.reserve(MAX_BATCH_EVENTS));
     }
 
     /// How many events there are.

@@ -261,7 +261,8 @@ impl Shard {
         {
             self.evict(oldest, Limit::Bytes);
         }
-        let room = self.limits.bytes.saturating_sub(self.bytes());
+        // Some memory may always wait, or a key that makes room for another would give back what that one asks for.
+        let room = self.limits.bytes.saturating_sub(self.bytes()).max(self.limits.bytes / 32);
         if self.blocks.spare() > room {
             self.blocks.trim(room);
         }

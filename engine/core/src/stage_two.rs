@@ -68,6 +68,9 @@ impl Front {
         out: &mut Vec<Ranked>,
     ) {
         routed.clear();
+        if self.router.has_work() {
+            routed.reserve();
+        }
         for number in 0..batch.len() {
             let (Some(frame), Some(cache)) = (batch.frame(number), batch.cache(number)) else { continue };
             let late = is_late(number);

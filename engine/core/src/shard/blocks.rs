@@ -84,7 +84,7 @@ impl Blocks {
 
     /// The bytes that blocks in use take, their entries included.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.blocks.bytes()
+        self.bytes + self.blocks.bytes() + self.blocks.len() * size_of::<Box<[u8]>>()
     }
 
     /// The bytes of memory that waits to be used again.

@@ -15,6 +15,8 @@ use crate::plan::Plan;
 
 /// Keys up to so many bytes lie in their entry.
 const INLINE_KEY: usize = 46;
+/// What a key's place in the table costs at most, in bytes: a number and a byte, in a table that is a quarter full.
+const TABLE_PLACE: usize = 4 * 5;
 /// How many keys get a second chance before one has to leave: it bounds what one event costs.
 const CHANCES: usize = 16;
 /// State up to so many words lies in the entry.
@@ -25,6 +27,8 @@ const INLINE_WORDS: usize = 2;
 pub(crate) struct Keys {
     entries: Slab<KeyEntry>,
     table: HashTable<u32>,
+    /// For how many keys the table was made.
+    room: usize,
     shapes: Vec<Shape>,
     /// Words of state that do not fit into an entry, by length.
     runs: Vec<Runs>,
@@ -128,6 +132,7 @@ impl Keys {
         Keys {
             entries: Slab::default(),
             table: HashTable::new(),
+            room: 0,
             shapes: shapes.collect(),
             lists: vec![EMPTY; plan.machines.len()],
             all: EMPTY,
@@ -177,8 +182,15 @@ impl Keys {
             by_rule: ALONE,
             by_all: ALONE,
         });
-        let Keys { entries, table, .. } = self;
-        table.insert_unique(hash, number, |&number| entries.get(number).map_or(0, |entry| entry.hash));
+        let Keys { entries, table, room, .. } = self;
+        let hash_of = |&number: &u32| entries.get(number).map_or(0, |entry| entry.hash);
+        // A table that is never more than half full is put in order where it is when keys have come and gone; a fuller one
+        // would be copied, at a time that nobody can tell.
+        if 2 * (table.len() + 1) > *room {
+            table.reserve(table.len() + 2, hash_of);
+            *room = table.capacity();
+        }
+        table.insert_unique(hash, number, hash_of);
         self.link(number, machine, false);
         self.link(number, machine, true);
         number
@@ -287,7 +299,7 @@ impl Keys {
 
     /// The bytes of the keys that there are: entries, words, places in the table. Long keys are among the blocks.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.bytes() + self.words * size_of::<u64>() + self.len() * 2 * size_of::<u32>()
+        self.entries.bytes() + self.words * size_of::<u64>() + self.len() * TABLE_PLACE
     }
 
     /// The bytes of the memory that is held.

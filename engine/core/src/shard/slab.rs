@@ -70,9 +70,9 @@ impl<T> Slab<T> {
         self.given as usize - self.free.len()
     }
 
-    /// The bytes of the items that there are.
+    /// The bytes of the items that there are, with what their places cost once they are free.
     pub(crate) fn bytes(&self) -> usize {
-        self.len() * size_of::<T>()
+        self.len() * (size_of::<T>() + 2 * size_of::<u32>())
     }
 
     /// The bytes of the memory that is held for them.
