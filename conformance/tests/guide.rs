@@ -465,6 +465,7 @@ fn every_limit_is_the_codes() {
         ("bytes of a text that a function makes", ir_functions::MAX_TEXT),
         ("combinations of values that one test tries", interp::MAX_COMBINATIONS),
         ("join keys that one event gives for a step", kestrel_core::key::MAX_KEYS_PER_EVENT),
+        ("bytes of these keys together, when there are several", kestrel_core::key::MAX_KEY_BYTES_PER_EVENT),
     ] {
         let row = format!("| {what} | {limit} |");
         assert!(text.contains(&row), "the guide lacks the row `{row}`");

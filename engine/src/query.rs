@@ -81,7 +81,7 @@ pub fn run<D: AsRef<[u8]>>(
     }
     order.sort_unstable();
     result.events = order.len() as u64;
-    let options = MatcherOptions { stream_pipes: false, max_keys_per_rule: usize::MAX, max_processes: usize::MAX };
+    let options = MatcherOptions::of_query();
     let mut matcher = match programs {
         None => Matcher::new(ir, &table, runtime, options)?,
         programs => Matcher::with_programs(ir, &table, runtime, programs, options)?,

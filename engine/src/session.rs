@@ -164,6 +164,8 @@ pub struct SessionCounters {
     pub sequences: SequenceCounters,
     /// Join keys that have state now.
     pub live_keys: u64,
+    /// The bytes that this state takes.
+    pub state_bytes: u64,
 }
 
 /// Packs that run together.
@@ -392,19 +394,13 @@ impl Session {
             sum.hits += matcher.hits;
             sum.matches += matcher.matches;
             sum.late += matcher.late;
+            sum.late_beyond_bound += matcher.late_beyond_bound;
             sum.turned_down += matcher.turned_down;
             sum.runtime_failures += matcher.runtime_failures;
             let (sequences, live_keys) = pack.matcher.sequence_counters();
-            let sum = &mut counters.sequences;
-            sum.started += sequences.started;
-            sum.completed += sequences.completed;
-            sum.overwritten += sequences.overwritten;
-            sum.expired += sequences.expired;
-            sum.ended_by_until += sequences.ended_by_until;
-            sum.discarded_by_missing += sequences.discarded_by_missing;
-            sum.evicted += sequences.evicted;
-            sum.keys_cut += sequences.keys_cut;
+            counters.sequences += sequences;
             counters.live_keys += live_keys as u64;
+            counters.state_bytes += pack.matcher.state().bytes as u64;
         }
         counters
     }

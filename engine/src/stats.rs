@@ -166,8 +166,16 @@ impl RunStats {
 
     /// The counters for programs.
     pub fn json(&self) -> Json {
-        let SessionCounters { events, alerts, suppression, disabled_matches, matcher, sequences, live_keys } =
-            &self.session;
+        let SessionCounters {
+            events,
+            alerts,
+            suppression,
+            disabled_matches,
+            matcher,
+            sequences,
+            live_keys,
+            state_bytes,
+        } = &self.session;
         let mut stats = json!({
             "source": self.source,
             "runtime": self.runtime,
@@ -210,6 +218,7 @@ impl RunStats {
                 "hits": matcher.hits,
                 "matches": matcher.matches,
                 "late": matcher.late,
+                "late_beyond_bound": matcher.late_beyond_bound,
                 "turned_down": matcher.turned_down,
                 "runtime_failures": matcher.runtime_failures,
             },
@@ -221,8 +230,14 @@ impl RunStats {
                 "ended_by_until": sequences.ended_by_until,
                 "discarded_by_missing": sequences.discarded_by_missing,
                 "evicted": sequences.evicted,
+                "evicted_by_rule_keys": sequences.evicted_by_rule_keys,
+                "evicted_by_keys": sequences.evicted_by_keys,
+                "evicted_by_bytes": sequences.evicted_by_bytes,
+                "dropped_waiting": sequences.dropped_waiting,
+                "unused": sequences.unused,
                 "keys_cut": sequences.keys_cut,
                 "live_keys": live_keys,
+                "state_bytes": state_bytes,
             },
         });
         if let Some(stats) = stats.as_object_mut() {

@@ -1,9 +1,8 @@
-//! Evidence: copies of frames that outlive their events, shared between the partial matches that hold them.
+//! Evidence: copies of frames that outlive their events.
 
 use std::sync::Arc;
 
 use kestrel_ir::frame::Frame;
-use kestrel_ir::model::AtomId;
 
 /// A point in the order of events: timestamp, tiebreaker, arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +32,11 @@ impl Evidence {
         Evidence(frame.bytes().into())
     }
 
+    /// Copies a frame's bytes. Bytes that are none give evidence without a frame.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Evidence {
+        Evidence(bytes.into())
+    }
+
     /// The frame, to be read with the layout that it was built for.
     pub fn frame(&self) -> Option<Frame<'_>> {
         Frame::new(&self.0)
@@ -41,29 +45,5 @@ impl Evidence {
     /// Its size in bytes.
     pub fn size(&self) -> usize {
         self.0.len()
-    }
-}
-
-/// The event that is being matched: its frame, copied at most once and only when a match wants to keep it.
-#[derive(Debug)]
-pub struct CurrentEvent<'f> {
-    /// The frame, read in place.
-    pub frame: Frame<'f>,
-    /// Where the event stands.
-    pub order: EventOrder,
-    /// The lineage atoms that hold for it.
-    pub lineage: &'f [AtomId],
-    kept: Option<Evidence>,
-}
-
-impl<'f> CurrentEvent<'f> {
-    /// An event of which nothing is kept yet.
-    pub fn new(frame: Frame<'f>, lineage: &'f [AtomId]) -> CurrentEvent<'f> {
-        CurrentEvent { frame, order: EventOrder::of(frame), lineage, kept: None }
-    }
-
-    /// A copy of the frame, shared by all who ask.
-    pub fn evidence(&mut self) -> Evidence {
-        self.kept.get_or_insert_with(|| Evidence::of(self.frame)).clone()
     }
 }

@@ -2,38 +2,50 @@
 //! library.
 //!
 //! ```text
-//! Event ─▶ frame ─▶ dispatch ─▶ candidates ─▶ runtime ─▶ predicates that hold ─▶ event rules ───────▶ Match
-//!                                                                            └─▶ sequence machines ─▶ Match
+//! Event ─▶ stage one: which predicates hold ─▶ stage two: rules, sequences, samples, pipes ─▶ Match
 //! ```
 //!
 //! Time is event time: the latest timestamp seen drives the deadlines. Nothing here reads a clock, so the same events
-//! give the same matches in the same order, whatever evaluates the predicates.
+//! give the same matches in the same order, whatever evaluates the predicates. [`Matcher`] is both stages in one thread.
 
 use kestrel_ir::event::{Event, FieldTable};
-use kestrel_ir::frame::{Frame, FrameBuilder};
 use kestrel_ir::interp::Interpreter;
 use kestrel_ir::layout::Layout;
-use kestrel_ir::model::{Ir, PredicateId, Rule, RuleIndex, RuleKind, Step};
+use kestrel_ir::model::{Ir, RuleIndex};
 use thiserror::Error;
 
-use crate::atoms::{AtomCache, Atoms, AtomsError};
-use crate::batch::Batch;
-use crate::dispatch::Dispatch;
-use crate::evidence::{CurrentEvent, EventOrder, Evidence};
-use crate::key::JoinKey;
-use crate::lineage::{Lineage, Question};
-use crate::pipes::Stream;
-use crate::program::{self, Decision, Findings, ProgramReport, Programs};
-use crate::runtime::{Runtime, RuntimeError};
-use crate::sample::SampleMachine;
-use crate::sequence::{CompletedSequence, SequenceCounters, SequenceMachine};
-use crate::timers::Timers;
+use crate::atoms::AtomsError;
+use crate::evidence::{EventOrder, Evidence};
+use crate::key::{JoinKey, KeyPart};
+use crate::program::{Findings, ProgramReport, Programs};
+use crate::progress::{Ending, KeyProgress};
+use crate::runtime::Runtime;
+use crate::sequence::SequenceCounters;
+use crate::stage_one::StageOne;
+use crate::stage_two::{StageTwo, StateSize};
 
 /// What a matcher may keep and how it treats pipes.
+///
+/// Limits of state are divided among the shards of stage two, each part rounded up: a limit of keys of which each shard
+/// gets at least one allows as many keys as there are [shards](crate::router::SHARDS). When a limit is reached, the oldest
+/// key that was not used lately leaves.
 #[derive(Debug, Clone, Copy)]
 pub struct MatcherOptions {
     /// The most keys with state, per rule.
     pub max_keys_per_rule: usize,
+    /// The most keys with state, over all rules.
+    pub max_keys: usize,
+    /// The most bytes of state, over all rules: keys, partial matches, the events that they hold.
+    pub max_state_bytes: usize,
+    /// The most candidates of one key that wait until the time of a missing event at the end of a sequence has passed.
+    /// When there are more, the one whose time is over first leaves.
+    pub max_waiting_per_key: usize,
+    /// Nanoseconds of event time after which a key of a sequence without `maxspan`, or of a sample, is forgotten when no
+    /// event concerned it. Without it only the other limits end such keys.
+    pub max_unused: Option<i64>,
+    /// How many of each rule's last endings of partial matches are kept in each shard, for whoever asks why nothing
+    /// matched; 0 for none.
+    pub traced_endings: usize,
     /// Whether a rule's pipes apply to its matches as they come. A query over a file sorts its matches first.
     pub stream_pipes: bool,
     /// The most processes that are remembered for `child of`, `descendant of` and `event of`.
@@ -42,7 +54,32 @@ pub struct MatcherOptions {
 
 impl Default for MatcherOptions {
     fn default() -> Self {
-        MatcherOptions { max_keys_per_rule: 65_536, stream_pipes: true, max_processes: 65_536 }
+        MatcherOptions {
+            max_keys_per_rule: 65_536,
+            max_keys: 1 << 20,
+            max_state_bytes: 64 << 20,
+            max_waiting_per_key: 1_024,
+            max_unused: None,
+            traced_endings: 0,
+            stream_pipes: true,
+            max_processes: 65_536,
+        }
+    }
+}
+
+impl MatcherOptions {
+    /// The options of a query over a file: all state is kept, and pipes come behind the matcher.
+    pub fn of_query() -> MatcherOptions {
+        MatcherOptions {
+            max_keys_per_rule: usize::MAX,
+            max_keys: usize::MAX,
+            max_state_bytes: usize::MAX,
+            max_waiting_per_key: usize::MAX,
+            max_unused: None,
+            traced_endings: 0,
+            stream_pipes: false,
+            max_processes: usize::MAX,
+        }
     }
 }
 
@@ -94,46 +131,26 @@ pub struct MatcherCounters {
     pub matches: u64,
     /// Events that came with a timestamp before an earlier one's.
     pub late: u64,
+    /// Events that came too late for sequences and samples, so that only rules of single events were asked.
+    pub late_beyond_bound: u64,
     /// Events that a rule's query selected and its hand-written predicate turned down.
     pub turned_down: u64,
     /// Events whose predicates the interpreter had to decide because the runtime failed.
     pub runtime_failures: u64,
 }
 
-#[derive(Debug)]
-enum RuleState {
-    Event,
-    Sequence(Box<SequenceMachine>),
-    Sample(SampleMachine),
-}
-
 /// Matches events against one pack.
 pub struct Matcher {
-    ir: Ir,
-    atoms: Atoms,
-    dispatch: Dispatch,
-    builder: FrameBuilder,
-    runtime: Box<dyn Runtime>,
-    batch: Batch,
+    one: StageOne,
+    two: StageTwo,
     programs: Option<Box<dyn Programs>>,
-    rules: Vec<RuleState>,
-    streams: Vec<Stream>,
-    rules_of: Vec<Vec<usize>>,
-    lineage: Option<Lineage>,
-    timers: Timers,
-    now: i64,
-    counters: MatcherCounters,
-    runtime_error: Option<String>,
-    candidates: Vec<PredicateId>,
-    hits: Vec<PredicateId>,
-    held: Vec<bool>,
-    visited: Vec<usize>,
-    completed: Vec<CompletedSequence>,
+    /// The events of the batch that come too late for all but rules of single events, by number.
+    late: Vec<usize>,
 }
 
 impl Matcher {
-    /// A matcher for a verified IR over events whose fields `table` numbers. Have [`FrameBuilder::wanted`] add the IR's
-    /// fields to the table first.
+    /// A matcher for a verified IR over events whose fields `table` numbers. Have
+    /// [`FrameBuilder::wanted`](kestrel_ir::frame::FrameBuilder::wanted) add the IR's fields to the table first.
     ///
     /// # Errors
     /// When the IR's patterns do not compile, which the verifier would have said, or a rule has a hand-written predicate.
@@ -160,51 +177,11 @@ impl Matcher {
         programs: Option<Box<dyn Programs>>,
         options: MatcherOptions,
     ) -> Result<Matcher, MatcherError> {
-        let atoms = Atoms::new(ir)?;
-        let rules = ir
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(index, rule)| match &rule.kind {
-                RuleKind::Event { .. } => RuleState::Event,
-                RuleKind::Sequence(sequence) => {
-                    RuleState::Sequence(Box::new(SequenceMachine::new(sequence, index, options.max_keys_per_rule)))
-                }
-                RuleKind::Sample { terms } => RuleState::Sample(SampleMachine::new(terms, options.max_keys_per_rule)),
-            })
-            .collect();
-        let stream = |rule: &Rule| if options.stream_pipes { Stream::new(&rule.pipes) } else { Stream::default() };
-        let streams = ir.rules.iter().map(stream).collect();
-        let mut rules_of = vec![Vec::new(); ir.predicates.len()];
-        for (index, rule) in ir.rules.iter().enumerate() {
-            for predicate in rule.predicates() {
-                let rules: &mut Vec<usize> = &mut rules_of[predicate.index()];
-                if rules.last() != Some(&index) {
-                    rules.push(index);
-                }
-            }
-        }
         Ok(Matcher {
-            atoms,
-            dispatch: Dispatch::new(ir, table),
-            builder: FrameBuilder::new(&ir.layout, table),
-            runtime,
-            batch: Batch::default(),
+            one: StageOne::new(ir, table, runtime, options.max_processes)?,
+            two: StageTwo::new(ir, &options),
             programs,
-            rules,
-            streams,
-            rules_of,
-            lineage: Lineage::new(ir, options.max_processes),
-            timers: Timers::default(),
-            now: i64::MIN,
-            counters: MatcherCounters::default(),
-            runtime_error: None,
-            candidates: Vec::new(),
-            hits: Vec::new(),
-            held: vec![false; ir.predicates.len()],
-            visited: Vec::new(),
-            completed: Vec::new(),
-            ir: ir.clone(),
+            late: Vec::new(),
         })
     }
 
@@ -217,191 +194,77 @@ impl Matcher {
     /// Takes the next event, to be matched with others at the next [`Matcher::flush`], which gives the same matches as
     /// if each had been processed alone. Tells whether it is time for that.
     pub fn queue(&mut self, event: &Event) -> bool {
-        self.candidates.clear();
-        self.dispatch.candidates(event, &mut self.candidates);
-        let observe = self.dispatch.wants_observation();
-        if self.candidates.is_empty() && self.lineage.is_none() && !observe {
-            self.batch.pass(event);
-            return self.batch.is_full();
-        }
-        let frame = self.builder.build(event);
-        let number = self.batch.push(frame, || self.atoms.cache());
-        if observe && let Some(item) = self.batch.item(number) {
-            self.dispatch.observe(event, item.frame, &self.atoms, item.cache);
-            item.cache.reset();
-        }
-        if self.lineage.is_some() {
-            self.ask_lineage(number);
-        }
-        self.batch.ask(&self.candidates);
-        self.batch.is_full()
+        self.one.queue(event)
     }
 
-    /// Finds which lineage atoms hold for an event, in the order of the events: each is an answer about the past.
-    fn ask_lineage(&mut self, number: usize) {
-        let (Some(lineage), Some(item)) = (&mut self.lineage, self.batch.item(number)) else { return };
-        let mut evaluator = Evaluator {
-            runtime: self.runtime.as_mut(),
-            atoms: &self.atoms,
-            counters: &mut self.counters,
-            error: &mut self.runtime_error,
-        };
-        lineage.begin(&self.ir.layout, item.frame);
-        for (number, Question { predicate, atoms }) in lineage.questions().clone().iter().enumerate() {
-            if let Ok(position) = self.candidates.binary_search(predicate) {
-                self.hits.clear();
-                evaluator.evaluate(item.frame, item.cache, &[*predicate], &mut self.hits);
-                if !self.hits.is_empty() {
-                    lineage.mark(number);
-                }
-                if self.rules_of[predicate.index()].is_empty() {
-                    self.candidates.remove(position);
-                }
-            }
-            for &(atom, relation) in atoms {
-                if lineage.holds(number, relation) {
-                    item.cache.add_lineage(atom);
-                }
-            }
-        }
-        lineage.end();
+    /// Takes an event that comes too late to stand in order, as [`Matcher::queue`] does: only rules of single events are
+    /// asked, and time does not move.
+    pub fn queue_late(&mut self, event: &Event) -> bool {
+        self.late.push(self.one.len());
+        self.one.queue(event)
     }
 
     /// Matches the events that are queued, appends the matches that they complete or whose time they end, in the order
     /// of the events.
     pub fn flush(&mut self, out: &mut Vec<Match>) {
-        let mut batch = std::mem::take(&mut self.batch);
-        let mut evaluator = Evaluator {
-            runtime: self.runtime.as_mut(),
-            atoms: &self.atoms,
-            counters: &mut self.counters,
-            error: &mut self.runtime_error,
-        };
-        evaluator.evaluate_batch(&mut batch);
-        for number in 0..batch.len() {
-            self.take(&batch, number, out);
-        }
-        batch.clear();
-        self.batch = batch;
-    }
-
-    /// What an event does to the rules, now that its predicates are known.
-    fn take(&mut self, batch: &Batch, number: usize, out: &mut Vec<Match>) {
-        let Some((timestamp, ordinal)) = batch.time(number) else { return };
-        self.counters.events += 1;
-        if timestamp < self.now {
-            self.counters.late += 1;
-        }
-        self.now = self.now.max(timestamp);
-        self.fire(ordinal, out);
-        let candidates = batch.candidates(number);
-        let (false, Some(frame), Some(cache)) = (candidates.is_empty(), batch.frame(number), batch.cache(number))
-        else {
-            return;
-        };
-        self.counters.dispatched += 1;
-        self.counters.candidates += candidates.len() as u64;
-        self.hits.clear();
-        let held = candidates.iter().zip(batch.held(number)).filter(|(_, held)| **held);
-        self.hits.extend(held.map(|(candidate, _)| *candidate));
-        if self.hits.is_empty() {
-            return;
-        }
-        self.counters.hits += self.hits.len() as u64;
-        self.visited.clear();
-        for hit in &self.hits {
-            self.held[hit.index()] = true;
-            self.visited.extend(&self.rules_of[hit.index()]);
-        }
-        self.visited.sort_unstable();
-        self.visited.dedup();
-        let mut current = CurrentEvent::new(frame, cache.lineage());
-        for &index in &self.visited {
-            let rule = &self.ir.rules[index];
-            let steps = || rule.steps().map(|step: &Step| step.predicate);
-            let matched = |term: usize| steps().nth(term).is_some_and(|id| self.held[id.index()]);
-            match &mut self.rules[index] {
-                RuleState::Event => match program::decide(self.programs.as_deref_mut(), rule.program, frame) {
-                    Decision::Holds(findings) => self.completed.push(CompletedSequence {
-                        events: vec![Some(current.evidence())],
-                        key: Box::new([]),
-                        last: current.order,
-                        findings,
-                    }),
-                    Decision::DoesNotHold => self.counters.turned_down += 1,
-                },
-                RuleState::Sequence(machine) => machine.process(
-                    &mut current,
-                    &matched,
-                    self.atoms.interpreter(),
-                    &mut self.timers,
-                    &mut self.completed,
-                ),
-                RuleState::Sample(machine) => {
-                    machine.process(&mut current, &matched, &self.ir.layout, &mut self.completed);
-                }
-            }
-            let teller = Teller { rule: index, told: ordinal, interpreter: self.atoms.interpreter() };
-            teller.tell(&mut self.completed, &mut self.streams, &mut self.counters, out);
-        }
-        for hit in &self.hits {
-            self.held[hit.index()] = false;
-        }
+        let Matcher { one, two, programs, late } = self;
+        one.evaluate();
+        let is_late = |number: usize| late.binary_search(&number).is_ok();
+        two.take(one.batch(), is_late, programs.as_deref_mut(), one.interpreter(), out);
+        one.clear();
+        late.clear();
     }
 
     /// The end of the events: decides what still waits for time to pass.
     pub fn finish(&mut self, out: &mut Vec<Match>) {
         self.flush(out);
-        self.now = i64::MAX;
-        self.fire(u64::MAX, out);
+        self.two.finish(self.one.interpreter(), out);
     }
 
-    fn fire(&mut self, told: u64, out: &mut Vec<Match>) {
-        while let Some(alarm) = self.timers.due(self.now) {
-            if let Some(RuleState::Sequence(machine)) = self.rules.get_mut(alarm.rule) {
-                machine.alarm(&alarm.key, self.now, &mut self.timers, &mut self.completed);
-                let teller = Teller { rule: alarm.rule, told, interpreter: self.atoms.interpreter() };
-                teller.tell(&mut self.completed, &mut self.streams, &mut self.counters, out);
-            }
-        }
+    /// Whether answers about an event depend on earlier ones already in stage one, so that one stage has to see all of them
+    /// in order: the pack asks about lineage.
+    pub fn needs_order(&self) -> bool {
+        self.one.needs_order()
+    }
+
+    /// The two stages and whatever runs hand-written predicates, for whoever runs them in threads.
+    pub fn into_parts(self) -> (StageOne, StageTwo, Option<Box<dyn Programs>>) {
+        (self.one, self.two, self.programs)
     }
 
     /// What the matcher did so far.
     pub fn counters(&self) -> MatcherCounters {
-        self.counters
+        MatcherCounters { runtime_failures: self.one.runtime_failures(), ..self.two.counters() }
     }
 
     /// The counters of all sequence rules together, and how many keys have state.
     pub fn sequence_counters(&self) -> (SequenceCounters, usize) {
-        let mut sum = SequenceCounters::default();
-        let mut live = 0;
-        for rule in &self.rules {
-            match rule {
-                RuleState::Sequence(machine) => {
-                    let counters = machine.counters();
-                    sum.started += counters.started;
-                    sum.completed += counters.completed;
-                    sum.overwritten += counters.overwritten;
-                    sum.expired += counters.expired;
-                    sum.ended_by_until += counters.ended_by_until;
-                    sum.discarded_by_missing += counters.discarded_by_missing;
-                    sum.evicted += counters.evicted;
-                    sum.keys_cut += counters.keys_cut;
-                    live += machine.live_keys();
-                }
-                RuleState::Sample(machine) => {
-                    sum.evicted += machine.evicted();
-                    live += machine.live_keys();
-                }
-                RuleState::Event => {}
-            }
-        }
-        (sum, live)
+        (self.two.sequence_counters(), self.two.state().keys)
+    }
+
+    /// What became of the partial matches of one rule.
+    pub fn rule_counters(&self, rule: RuleIndex) -> SequenceCounters {
+        self.two.rule_counters(rule.index())
+    }
+
+    /// How much is remembered for sequences and samples.
+    pub fn state(&self) -> StateSize {
+        self.two.state()
+    }
+
+    /// How far the keys of a sequence or sample came, or one of them: at most `limit`.
+    pub fn explain(&self, rule: RuleIndex, key: Option<&[KeyPart]>, limit: usize) -> Vec<KeyProgress> {
+        self.two.explain(rule.index(), key, limit)
+    }
+
+    /// How partial matches of a rule ended last, by time; empty unless [`MatcherOptions::traced_endings`] asks for it.
+    pub fn endings(&self, rule: RuleIndex, limit: usize) -> Vec<Ending> {
+        self.two.endings(rule.index(), limit)
     }
 
     /// What the runtime said when it failed first, if it did.
     pub fn runtime_error(&self) -> Option<&str> {
-        self.runtime_error.as_deref()
+        self.one.runtime_error()
     }
 
     /// Whatever runs the hand-written predicates.
@@ -419,84 +282,11 @@ impl Matcher {
 
     /// The layout of the frames in this matcher's evidence.
     pub fn layout(&self) -> &Layout {
-        &self.ir.layout
+        self.one.layout()
     }
 
     /// The interpreter of the pack.
     pub fn interpreter(&self) -> &Interpreter {
-        self.atoms.interpreter()
-    }
-}
-
-/// A runtime with the semantics of record behind it.
-struct Evaluator<'m> {
-    runtime: &'m mut dyn Runtime,
-    atoms: &'m Atoms,
-    counters: &'m mut MatcherCounters,
-    error: &'m mut Option<String>,
-}
-
-impl Evaluator<'_> {
-    /// Appends the candidates that hold. Nothing may be lost because compiled code failed: then the interpreter decides
-    /// this event.
-    fn evaluate(
-        &mut self,
-        frame: Frame<'_>,
-        cache: &mut AtomCache,
-        candidates: &[PredicateId],
-        hits: &mut Vec<PredicateId>,
-    ) {
-        let Err(error) = self.runtime.evaluate(frame, self.atoms, cache, candidates, hits) else { return };
-        self.note(&error);
-        hits.clear();
-        let context = cache.context();
-        let interpreter = self.atoms.interpreter();
-        hits.extend(candidates.iter().filter(|&&id| interpreter.predicate_with(id, frame, context)));
-    }
-
-    /// Answers a batch; the interpreter decides the events that compiled code could not.
-    fn evaluate_batch(&mut self, batch: &mut Batch) {
-        if batch.pair_count() == 0 {
-            return;
-        }
-        self.runtime.evaluate_batch(self.atoms, batch);
-        for (number, error) in batch.take_failures() {
-            self.note(&error);
-            let Some(item) = batch.item(number) else { continue };
-            let context = item.cache.context();
-            for (candidate, held) in item.candidates.iter().zip(item.held) {
-                *held = self.atoms.interpreter().predicate_with(*candidate, item.frame, context);
-            }
-        }
-    }
-
-    fn note(&mut self, error: &RuntimeError) {
-        self.counters.runtime_failures += 1;
-        self.error.get_or_insert_with(|| error.to_string());
-    }
-}
-
-/// Turns what a rule's machine completed into matches, as far as the rule's pipes let them through.
-struct Teller<'m> {
-    rule: usize,
-    told: u64,
-    interpreter: &'m Interpreter,
-}
-
-impl Teller<'_> {
-    fn tell(
-        &self,
-        completed: &mut Vec<CompletedSequence>,
-        streams: &mut [Stream],
-        counters: &mut MatcherCounters,
-        out: &mut Vec<Match>,
-    ) {
-        for CompletedSequence { events, key, last, findings } in completed.drain(..) {
-            let found = Match { rule: RuleIndex(self.rule as u32), events, key, last, told: self.told, findings };
-            if streams.get_mut(self.rule).is_some_and(|stream| stream.passes(self.interpreter, &found)) {
-                counters.matches += 1;
-                out.push(found);
-            }
-        }
+        self.one.interpreter()
     }
 }

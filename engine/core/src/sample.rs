@@ -3,75 +3,56 @@
 //! Slots per key; an event takes the first empty slot of a filter that it matches, so that every filter has an event of
 //! its own. When all are filled the sample is told and the key starts anew.
 
-use kestrel_ir::layout::Layout;
-use kestrel_ir::model::Step;
+use kestrel_ir::model::RuleIndex;
 
-use crate::evidence::{CurrentEvent, EventOrder, Evidence};
-use crate::key::{JoinKey, join_keys};
-use crate::sequence::{CompletedSequence, MatchedTerms};
-use crate::store::Store;
+use crate::evidence::Evidence;
+use crate::key::decode;
+use crate::matcher::Match;
+use crate::plan::{Machine, Role};
+use crate::ranked::{Moment, Rank, Ranked};
+use crate::shard::partials::Partial;
+use crate::shard::{Item, Shard, Taking};
 
-/// The state of one sample rule.
-#[derive(Debug)]
-pub struct SampleMachine {
-    terms: Vec<Step>,
-    store: Store<Vec<Option<(Evidence, EventOrder)>>>,
-    keys: Vec<JoinKey>,
-    evicted: u64,
-}
-
-impl SampleMachine {
-    /// A machine over these filters, with state for at most `max_keys` keys.
-    pub fn new(terms: &[Step], max_keys: usize) -> SampleMachine {
-        SampleMachine { terms: terms.to_vec(), store: Store::new(max_keys), keys: Vec::new(), evicted: 0 }
-    }
-
-    /// How many keys had to leave because the rule's budget was full.
-    pub fn evicted(&self) -> u64 {
-        self.evicted
-    }
-
-    /// How many keys have state.
-    pub fn live_keys(&self) -> usize {
-        self.store.len()
-    }
-
-    /// Takes an event.
-    pub fn process(
+impl Shard {
+    /// Takes an event for a key, whose entry is `found` if it has one. Gives the entry that it has then.
+    pub(crate) fn take_sample(
         &mut self,
-        event: &mut CurrentEvent<'_>,
-        matched: &impl MatchedTerms,
-        layout: &Layout,
-        out: &mut Vec<CompletedSequence>,
-    ) {
-        let mut keys = std::mem::take(&mut self.keys);
-        let mut placed: Vec<JoinKey> = Vec::new();
-        for (term, step) in self.terms.iter().enumerate() {
-            if !matched.matches(term) {
-                continue;
-            }
-            join_keys(layout, &step.keys, event.frame, &mut keys);
-            for key in &keys {
-                if placed.contains(key) {
-                    continue;
-                }
-                let (state, evicted) = self.store.get_or_insert(key);
-                self.evicted += u64::from(evicted.is_some());
-                let Some(state) = state else { continue };
-                state.resize(self.terms.len(), None);
-                if state[term].is_some() {
-                    continue;
-                }
-                state[term] = Some((event.evidence(), event.order));
-                placed.push(key.clone());
-                if state.iter().all(Option::is_some)
-                    && let Some(filled) = self.store.remove(key)
-                {
-                    let events = filled.into_iter().map(|slot| slot.map(|(evidence, _)| evidence)).collect();
-                    out.push(CompletedSequence { events, key: key.clone(), last: event.order, findings: None });
-                }
+        machine: &Machine,
+        item: &Item<'_>,
+        mut found: Option<u32>,
+        taking: &Taking<'_>,
+        out: &mut Vec<Ranked>,
+    ) -> Option<u32> {
+        let key = self.entry(&mut found, item)?;
+        let empty = item.uses.iter().find_map(|used| match used.role {
+            Role::Filter(filter) if self.slot(key, filter as usize).is_none() => Some((filter, used.position)),
+            _ => None,
+        });
+        let Some((filter, position)) = empty else { return found };
+        let filled = self.keys.get(key).map_or(0, |entry| entry.filled as usize);
+        if filled + 1 < machine.slots {
+            let mut partial = Partial::new(taking.order, None);
+            let evidence = self.evidence(taking);
+            self.partials.push(&mut partial, evidence);
+            self.fill_slot(key, filter as usize, partial);
+            return found;
+        }
+        let mut events = Vec::with_capacity(machine.slots);
+        for slot in 0..machine.slots {
+            let kept = self.empty_slot(key, slot);
+            events.push(Some(match &kept {
+                Some(partial) => self.copy(partial.evidence),
+                None => Evidence::of(taking.frame),
+            }));
+            if let Some(partial) = kept {
+                self.partials.release(&partial, &mut self.blocks);
             }
         }
-        self.keys = keys;
+        let (rule, last, told) = (machine.rule, taking.order, taking.event.ordinal);
+        out.push(Ranked {
+            rank: Rank { event: taking.event.serial, moment: Moment::Completed, rule, last, term: filter, position },
+            found: Match { rule: RuleIndex(rule), events, key: decode(item.key), last, told, findings: None },
+        });
+        found
     }
 }

@@ -1,21 +1,27 @@
-//! The sequence machine: language guide, section "Sequences", for one rule over a stream in event order.
+//! The sequence machine: language guide, section "Sequences", for one key of one rule.
 //!
-//! In: events with the terms that they match. Out: matches, in the order of their last event, except that a sequence
+//! In: an event with the terms that it matches. Out: matches, in the order of their last event, except that a sequence
 //! that ends in a missing event is told when its time has passed. One slot per key and stage; newer overwrites older.
 //!
-//! INVARIANT: a partial match in slot i has matched the positive terms 0..=i. `until` clears a key's slots right behind
-//! its event: every partial match of the key has its last event at or before it, which is what the language asks.
+//! INVARIANT: a partial match in slot i has matched stages 0..=i. `until` clears a key's slots right behind its event:
+//! every partial match of the key has its last event at or before it, which is what the language asks.
+
+use std::ops::AddAssign;
 
 use kestrel_ir::frame::Frame;
-use kestrel_ir::interp::{Context, Interpreter};
-use kestrel_ir::layout::Layout;
-use kestrel_ir::model::{Sequence, Step};
+use kestrel_ir::interp::Context;
+use kestrel_ir::model::{NodeId, RuleIndex};
 
-use crate::evidence::{CurrentEvent, EventOrder, Evidence};
-use crate::key::{JoinKey, join_keys};
-use crate::program::Findings;
-use crate::store::Store;
-use crate::timers::Timers;
+use crate::evidence::Evidence;
+use crate::key::{JoinKey, decode};
+use crate::matcher::Match;
+use crate::plan::{Machine, Role, SequencePlan};
+use crate::progress::EndReason;
+use crate::ranked::{Moment, Rank, Ranked};
+use crate::router::RoutedUse;
+use crate::shard::partials::Partial;
+use crate::shard::slab::NONE;
+use crate::shard::{Item, Shard, Taking};
 
 /// What became of partial matches, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,383 +38,428 @@ pub struct SequenceCounters {
     pub ended_by_until: u64,
     /// Candidates discarded because of a missing event that came.
     pub discarded_by_missing: u64,
-    /// Keys that had to leave because the rule's budget was full.
+    /// Keys that had to leave because a limit was reached: the sum of the next three.
     pub evicted: u64,
+    /// Those that left for their rule's limit of keys.
+    pub evicted_by_rule_keys: u64,
+    /// Those that left for the limit of all keys.
+    pub evicted_by_keys: u64,
+    /// Those that left for the limit of bytes.
+    pub evicted_by_bytes: u64,
+    /// Candidates that left because too many of one key waited for a missing event.
+    pub dropped_waiting: u64,
+    /// Partial matches without `maxspan` that ended because their key was not used for long.
+    pub unused: u64,
     /// Events whose key fields held more values than are joined.
     pub keys_cut: u64,
 }
 
-/// A completed sequence: the events of its terms in order, `None` for a missing one, and its key.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CompletedSequence {
-    /// One entry a term, `runs` written out.
-    pub events: Vec<Option<Evidence>>,
-    /// The join key.
-    pub key: JoinKey,
-    /// Where the last event stands.
-    pub last: EventOrder,
-    /// What a hand-written predicate added; nothing for sequences and samples.
-    pub findings: Option<Box<Findings>>,
-}
-
-/// The state of one sequence rule.
-#[derive(Debug)]
-pub struct SequenceMachine {
-    sequence: Sequence,
-    /// The numbers of the positive terms.
-    positives: Vec<usize>,
-    rule: usize,
-    store: Store<KeyState>,
-    keys: Vec<JoinKey>,
-    counters: SequenceCounters,
-}
-
-#[derive(Debug, Default)]
-struct KeyState {
-    slots: Vec<Option<Partial>>,
-    seen: Vec<Seen>,
-    waiting: Vec<Waiting>,
-    alarm: Option<i64>,
-}
-
-/// The latest two distinct times at which a missing term's event came.
-#[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    latest: Option<i64>,
-    previous: Option<i64>,
-}
-
-#[derive(Debug)]
-struct Partial {
-    first: i64,
-    last: EventOrder,
-    leading: Option<i64>,
-    broken: bool,
-    events: Vec<Evidence>,
-}
-
-/// A candidate whose trailing missing term is not decided.
-#[derive(Debug)]
-struct Waiting {
-    deadline: i64,
-    partial: Partial,
-}
-
-/// Which terms an event matches: the machine asks by the number of the term, `until` being one past the last.
-pub trait MatchedTerms {
-    /// Whether the event matches the term.
-    fn matches(&self, term: usize) -> bool;
-}
-
-impl<F: Fn(usize) -> bool> MatchedTerms for F {
-    fn matches(&self, term: usize) -> bool {
-        self(term)
+impl AddAssign for SequenceCounters {
+    fn add_assign(&mut self, other: SequenceCounters) {
+        self.started += other.started;
+        self.completed += other.completed;
+        self.overwritten += other.overwritten;
+        self.expired += other.expired;
+        self.ended_by_until += other.ended_by_until;
+        self.discarded_by_missing += other.discarded_by_missing;
+        self.evicted += other.evicted;
+        self.evicted_by_rule_keys += other.evicted_by_rule_keys;
+        self.evicted_by_keys += other.evicted_by_keys;
+        self.evicted_by_bytes += other.evicted_by_bytes;
+        self.dropped_waiting += other.dropped_waiting;
+        self.unused += other.unused;
+        self.keys_cut += other.keys_cut;
     }
 }
 
-impl SequenceMachine {
-    /// The machine of rule number `rule`, with state for at most `max_keys` keys.
-    pub fn new(sequence: &Sequence, rule: usize, max_keys: usize) -> SequenceMachine {
-        let positives =
-            sequence.steps.iter().enumerate().filter(|(_, step)| !step.missing).map(|(index, _)| index).collect();
-        SequenceMachine {
-            sequence: sequence.clone(),
-            positives,
-            rule,
-            store: Store::new(max_keys),
-            keys: Vec::new(),
-            counters: SequenceCounters::default(),
-        }
-    }
+/// A sequence and its rule.
+#[derive(Clone, Copy)]
+struct Of<'p> {
+    machine: &'p Machine,
+    sequence: &'p SequencePlan,
+}
 
-    /// What became of partial matches so far.
-    pub fn counters(&self) -> SequenceCounters {
-        self.counters
-    }
-
-    /// How many keys have state.
-    pub fn live_keys(&self) -> usize {
-        self.store.len()
-    }
-
-    /// Takes an event. `interpreter` decides terms that look at earlier events.
-    pub fn process(
+impl Shard {
+    /// Takes an event for a key, whose entry is `found` if it has one. Gives the entry that it has then.
+    pub(crate) fn take_sequence(
         &mut self,
-        event: &mut CurrentEvent<'_>,
-        matched: &impl MatchedTerms,
-        interpreter: &Interpreter,
-        timers: &mut Timers,
-        out: &mut Vec<CompletedSequence>,
-    ) {
-        let layout = &interpreter.ir().layout;
-        let mut keys = std::mem::take(&mut self.keys);
-        for stage in (0..self.positives.len()).rev() {
-            let term = self.positives[stage];
-            if !matched.matches(term) || !self.keys_of(term, layout, event.frame, &mut keys) {
-                continue;
-            }
-            for key in &keys {
-                let partial = match stage {
-                    0 => Some(self.start(key, event)),
-                    _ => self.advance(stage, key, event, interpreter),
-                };
-                if let Some(partial) = partial {
-                    self.settle(stage, key, partial, timers, out);
+        machine: &Machine,
+        sequence: &SequencePlan,
+        item: &Item<'_>,
+        mut found: Option<u32>,
+        taking: &Taking<'_>,
+        out: &mut Vec<Ranked>,
+    ) -> Option<u32> {
+        let of = Of { machine, sequence };
+        for &RoutedUse { role, position } in item.uses {
+            match role {
+                Role::Stage(0) => {
+                    self.count(item.machine).started += 1;
+                    let partial = Partial::new(taking.order, found.and_then(|key| self.leading(of, key, taking)));
+                    self.settle(of, 0, position, partial, item, &mut found, taking, out);
                 }
+                Role::Stage(stage) => {
+                    let stage = stage as usize;
+                    if let Some(partial) = found.and_then(|key| self.advance(of, stage, key, item, taking)) {
+                        self.settle(of, stage, position, partial, item, &mut found, taking, out);
+                    }
+                }
+                Role::Missing(missing) => self.see_missing(of, missing as usize, item, &mut found, taking),
+                Role::Until => {
+                    if let Some(key) = found {
+                        self.end(of, key, item, taking);
+                    }
+                }
+                // A sequence has no filters.
+                Role::Filter(_) => {}
             }
         }
-        for term in 0..self.sequence.steps.len() {
-            if self.sequence.steps[term].missing
-                && matched.matches(term)
-                && self.keys_of(term, layout, event.frame, &mut keys)
-            {
-                keys.iter().for_each(|key| self.see_missing(term, key, event.order.timestamp, timers));
-            }
-        }
-        let until = self.sequence.steps.len();
-        if self.sequence.until.is_some()
-            && matched.matches(until)
-            && self.keys_of(until, layout, event.frame, &mut keys)
-        {
-            keys.iter().for_each(|key| self.end(key, event, interpreter));
-        }
-        self.keys = keys;
+        found
     }
 
-    fn step(&self, term: usize) -> Option<&Step> {
-        self.sequence.steps.get(term).or(self.sequence.until.as_ref())
-    }
-
-    fn keys_of(&mut self, term: usize, layout: &Layout, frame: Frame<'_>, keys: &mut Vec<JoinKey>) -> bool {
-        let Some(step) = self.step(term) else { return false };
-        if join_keys(layout, &step.keys, frame, keys) {
-            self.counters.keys_cut += 1;
-        }
-        !keys.is_empty()
-    }
-
-    /// A partial match that begins with this event.
-    fn start(&mut self, key: &JoinKey, event: &mut CurrentEvent<'_>) -> Partial {
-        self.counters.started += 1;
-        let timestamp = event.order.timestamp;
-        let first_positive = self.positives.first().copied().unwrap_or(0);
-        let leading = self
-            .store
-            .get(key)
-            .and_then(|state| (0..first_positive).filter_map(|term| state.seen.get(term)?.before(timestamp)).max());
-        Partial { first: timestamp, last: event.order, leading, broken: false, events: vec![event.evidence()] }
+    /// The latest time before the event at which a leading missing term came.
+    fn leading(&self, of: Of<'_>, key: u32, taking: &Taking<'_>) -> Option<i64> {
+        let came = |missing| self.seen_before(of, key, missing, taking.order.timestamp);
+        of.sequence.leading().filter_map(came).max()
     }
 
     /// Takes the partial match before `stage`, if this event continues it.
-    fn advance(
-        &mut self,
-        stage: usize,
-        key: &JoinKey,
-        event: &mut CurrentEvent<'_>,
-        interpreter: &Interpreter,
-    ) -> Option<Partial> {
-        let (previous_term, term) = (self.positives[stage - 1], self.positives[stage]);
-        let state = self.store.get(key)?;
-        let slot = state.slots.get_mut(stage - 1)?;
-        let candidate = slot.as_ref()?;
+    fn advance(&mut self, of: Of<'_>, stage: usize, key: u32, item: &Item<'_>, taking: &Taking<'_>) -> Option<Partial> {
+        let before = stage.checked_sub(1)?;
+        let candidate = *self.partials.get(self.slot(key, before)?)?;
         // A late event neither continues nor consumes what is newer than itself.
-        if candidate.last >= event.order {
+        if candidate.last >= taking.order {
             return None;
         }
-        if let Some(joined) = self.sequence.steps.get(term).and_then(|step| step.joined) {
-            let frames = frames_by_term(&candidate.events, &self.positives, self.sequence.steps.len());
-            let context = Context { steps: &frames, lineage: event.lineage, scratch: None };
-            if !interpreter.node_with(joined, event.frame, context) {
-                return None;
-            }
-        }
-        let mut partial = slot.take()?;
-        if self.sequence.maxspan.is_some_and(|maxspan| event.order.timestamp.saturating_sub(partial.first) > maxspan) {
-            self.counters.expired += 1;
+        if let Some(joined) = of.sequence.joined.get(stage).copied().flatten()
+            && !self.holds(of, joined, before, &candidate, taking)
+        {
             return None;
         }
-        let came_between = (previous_term + 1..term)
-            .filter_map(|missing| state.seen.get(missing)?.before(event.order.timestamp))
-            .any(|seen| seen > partial.last.timestamp);
-        partial.broken |= came_between;
-        partial.last = event.order;
-        partial.events.push(event.evidence());
+        let mut partial = self.empty_slot(key, before)?;
+        let timestamp = taking.order.timestamp;
+        if of.sequence.maxspan.is_some_and(|maxspan| timestamp.saturating_sub(partial.first) > maxspan) {
+            self.count(item.machine).expired += 1;
+            self.end_partial(key, of.sequence.term(before), &partial, EndReason::MaxSpan);
+            return None;
+        }
+        let between = of.sequence.between.get(stage).cloned().unwrap_or(0..0);
+        let came = |missing| self.seen_before(of, key, missing, timestamp);
+        partial.broken |= between.filter_map(came).any(|seen| seen > partial.last.timestamp);
+        partial.last = taking.order;
         Some(partial)
     }
 
-    /// Puts a partial match into its slot, or completes it.
+    /// Whether a condition on the event and a partial match's events holds. The partial match stands in slot `slot`.
+    fn holds(&mut self, of: Of<'_>, joined: NodeId, slot: usize, partial: &Partial, taking: &Taking<'_>) -> bool {
+        let mut frames = recycle(std::mem::take(&mut self.frames));
+        frames.resize(of.machine.terms, None);
+        let filled = of.sequence.positives.get(..=slot).unwrap_or(&[]);
+        for (evidence, &term) in self.partials.events(partial).zip(filled.iter().rev()) {
+            if let Some(frame) = frames.get_mut(term) {
+                *frame = Frame::new(self.blocks.get(evidence));
+            }
+        }
+        let context = Context { steps: &frames, lineage: taking.lineage, scratch: Some(taking.scratch) };
+        let holds = taking.interpreter.node_with(joined, taking.frame, context);
+        self.frames = recycle(frames);
+        holds
+    }
+
+    /// Puts a partial match that ends with this event into its slot, or completes it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a step of the machine: rule, stage, key, event, partial match, output"
+    )]
     fn settle(
         &mut self,
+        of: Of<'_>,
         stage: usize,
-        key: &JoinKey,
-        partial: Partial,
-        timers: &mut Timers,
-        out: &mut Vec<CompletedSequence>,
+        position: u32,
+        mut partial: Partial,
+        item: &Item<'_>,
+        found: &mut Option<u32>,
+        taking: &Taking<'_>,
+        out: &mut Vec<Ranked>,
     ) {
-        if stage + 1 == self.positives.len() {
-            return self.complete(key, partial, timers, out);
+        if of.sequence.is_last(stage) {
+            partial.wait.position = position;
+            return self.complete(of, partial, item, found, taking, out);
         }
-        let (stages, rule, maxspan) = (self.positives.len() - 1, self.rule, self.sequence.maxspan);
-        let deadline = maxspan.map(|maxspan| partial.first.saturating_add(maxspan));
-        let (state, evicted) = self.store.get_or_insert(key);
-        self.counters.evicted += u64::from(evicted.is_some());
-        let Some(state) = state else { return };
-        state.slots.resize_with(stages, || None);
-        let overwritten = state.slots[stage].replace(partial);
-        self.counters.overwritten += u64::from(overwritten.is_some());
-        if let Some(deadline) = deadline {
-            state.arm(deadline, rule, key, timers);
+        let Some(key) = self.entry(found, item) else { return };
+        let evidence = self.evidence(taking);
+        self.partials.push(&mut partial, evidence);
+        if let Some(overwritten) = self.fill_slot(key, stage, partial) {
+            self.count(item.machine).overwritten += 1;
+            self.end_partial(key, of.sequence.term(stage), &overwritten, EndReason::Overwritten);
+        }
+        if let Some(maxspan) = of.sequence.maxspan {
+            self.arm(of.machine, key, partial.first.saturating_add(maxspan));
         }
     }
 
-    /// Decides about a candidate whose positive terms are all matched.
-    fn complete(&mut self, key: &JoinKey, partial: Partial, timers: &mut Timers, out: &mut Vec<CompletedSequence>) {
-        let leading_terms = self.positives.first().is_some_and(|&first| first > 0);
-        let trailing_terms = self.positives.last().is_some_and(|&last| last + 1 < self.sequence.steps.len());
-        let maxspan = self.sequence.maxspan.unwrap_or(i64::MAX);
-        if partial.broken {
-            self.counters.discarded_by_missing += 1;
-            return;
-        }
-        let deadline = match (leading_terms, trailing_terms, partial.leading) {
-            (false, false, _) | (true, false, None) | (true, true, None) => None,
-            (true, false, Some(seen)) => {
-                if partial.last.timestamp.saturating_sub(seen) <= maxspan {
-                    self.counters.discarded_by_missing += 1;
-                    return;
-                }
+    /// Decides about a candidate whose stages are all matched, the last one by this event.
+    fn complete(
+        &mut self,
+        of: Of<'_>,
+        mut partial: Partial,
+        item: &Item<'_>,
+        found: &mut Option<u32>,
+        taking: &Taking<'_>,
+        out: &mut Vec<Ranked>,
+    ) {
+        let maxspan = of.sequence.maxspan.unwrap_or(i64::MAX);
+        let trails = !of.sequence.trailing.is_empty();
+        // A leading missing term's event is remembered with the partial match only when there is such a term.
+        let deadline = match (trails, partial.leading) {
+            (false, None) => None,
+            (false, Some(seen)) => {
+                partial.broken |= partial.last.timestamp.saturating_sub(seen) <= maxspan;
                 None
             }
-            (false, true, _) => Some(partial.first.saturating_add(maxspan)),
-            (true, true, Some(seen)) => Some(seen.saturating_add(maxspan)),
+            (true, Some(seen)) => Some(seen.saturating_add(maxspan)),
+            (true, None) if of.sequence.leading().is_empty() => Some(partial.first.saturating_add(maxspan)),
+            (true, None) => None,
         };
+        if partial.broken {
+            self.count(item.machine).discarded_by_missing += 1;
+            // Without an entry the partial match holds no earlier event.
+            if let Some(key) = *found {
+                self.end_partial(key, of.machine.last_term(), &partial, EndReason::MissingCame);
+            }
+            return;
+        }
         match deadline {
             Some(deadline) if deadline >= partial.last.timestamp => {
-                let rule = self.rule;
-                let (state, evicted) = self.store.get_or_insert(key);
-                self.counters.evicted += u64::from(evicted.is_some());
-                if let Some(state) = state {
-                    state.waiting.push(Waiting { deadline, partial });
-                    state.arm(deadline, rule, key, timers);
-                }
+                let Some(key) = self.entry(found, item) else { return };
+                let evidence = self.evidence(taking);
+                self.partials.push(&mut partial, evidence);
+                partial.wait.deadline = deadline;
+                self.wait(of, key, item.machine, partial);
+                self.arm(of.machine, key, deadline);
             }
-            _ => out.push(self.told(key, partial)),
+            _ => {
+                let rank = (taking.event.serial, taking.event.ordinal, Moment::Completed);
+                self.count(item.machine).completed += 1;
+                out.push(self.told(of, decode(item.key), &partial, Some(taking.frame), rank));
+            }
         }
     }
 
-    fn told(&mut self, key: &JoinKey, partial: Partial) -> CompletedSequence {
-        self.counters.completed += 1;
-        let mut events = vec![None; self.sequence.steps.len()];
-        for (&term, evidence) in self.positives.iter().zip(partial.events) {
-            events[term] = Some(evidence);
+    /// Has a candidate wait; the one whose time is over first leaves when too many wait.
+    fn wait(&mut self, of: Of<'_>, key: u32, machine: u32, partial: Partial) {
+        let limit = self.waiting_limit();
+        if self.keys.get(key).is_some_and(|entry| entry.waiting.count >= limit)
+            && let Some(oldest) = self.first_waiting(key).and_then(|number| self.stop_waiting(key, number))
+        {
+            self.count(machine).dropped_waiting += 1;
+            self.end_partial(key, of.machine.last_term(), &oldest, EndReason::Evicted);
         }
-        CompletedSequence { events, key: key.clone(), last: partial.last, findings: None }
+        self.start_waiting(key, partial);
+    }
+
+    /// A match, made of a partial match's events and, if it completes it, the current one.
+    fn told(
+        &mut self,
+        Of { machine, sequence }: Of<'_>,
+        key: JoinKey,
+        partial: &Partial,
+        current: Option<Frame<'_>>,
+        (event, told, moment): (u64, u64, Moment),
+    ) -> Ranked {
+        let mut events = vec![None; machine.terms];
+        let earlier = self.partials.events(partial).map(|evidence| self.copy(evidence));
+        let kept = current.map(Evidence::of).into_iter().chain(earlier);
+        for (evidence, &term) in kept.zip(sequence.positives.iter().rev()) {
+            if let Some(place) = events.get_mut(term) {
+                *place = Some(evidence);
+            }
+        }
+        self.partials.release(partial, &mut self.blocks);
+        let (rule, last, position) = (machine.rule, partial.last, partial.wait.position);
+        Ranked {
+            rank: Rank { event, moment, rule, last, term: machine.last_term() as u32, position },
+            found: Match { rule: RuleIndex(rule), events, key, last, told, findings: None },
+        }
     }
 
     /// Notes that an event of a missing term came, and discards the candidates that it forbids.
-    fn see_missing(&mut self, term: usize, key: &JoinKey, timestamp: i64, timers: &mut Timers) {
-        let (rule, terms) = (self.rule, self.sequence.steps.len());
-        let trailing = self.positives.last().is_some_and(|&last| term > last);
-        let deadline = timestamp.saturating_add(self.sequence.maxspan.unwrap_or(i64::MAX));
-        let (state, evicted) = self.store.get_or_insert(key);
-        self.counters.evicted += u64::from(evicted.is_some());
-        let Some(state) = state else { return };
-        state.seen.resize(terms, Seen::default());
-        state.seen[term].note(timestamp);
-        if trailing {
-            let before = state.waiting.len();
-            state.waiting.retain(|waiting| timestamp <= waiting.partial.last.timestamp || timestamp > waiting.deadline);
-            self.counters.discarded_by_missing += (before - state.waiting.len()) as u64;
+    fn see_missing(
+        &mut self,
+        of: Of<'_>,
+        missing: usize,
+        item: &Item<'_>,
+        found: &mut Option<u32>,
+        taking: &Taking<'_>,
+    ) {
+        let Some(key) = self.entry(found, item) else { return };
+        let timestamp = taking.order.timestamp;
+        let mut seen = self.seen(of, key, missing);
+        if seen.latest.is_none()
+            && let Some(entry) = self.keys.get_mut(key)
+        {
+            entry.seen += 1;
         }
-        state.arm(deadline, rule, key, timers);
+        seen.note(timestamp);
+        self.remember(of, key, missing, seen);
+        if of.sequence.trailing.contains(&missing) {
+            let mut next = self.first_waiting(key);
+            while let Some((number, partial)) = next.and_then(|number| Some((number, *self.partials.get(number)?))) {
+                next = Some(partial.wait.next);
+                if timestamp > partial.last.timestamp
+                    && timestamp <= partial.wait.deadline
+                    && let Some(partial) = self.stop_waiting(key, number)
+                {
+                    self.count(item.machine).discarded_by_missing += 1;
+                    self.end_partial(key, of.machine.last_term(), &partial, EndReason::MissingCame);
+                }
+            }
+        }
+        self.arm(of.machine, key, timestamp.saturating_add(of.sequence.maxspan.unwrap_or(i64::MAX)));
     }
 
     /// `until`: nothing of the key goes on, or when it looks at earlier events, nothing that it holds for.
-    fn end(&mut self, key: &JoinKey, event: &CurrentEvent<'_>, interpreter: &Interpreter) {
-        let joined = self.sequence.until.as_ref().and_then(|until| until.joined);
-        let terms = self.sequence.steps.len();
-        let Some(state) = self.store.peek(key) else { return };
-        for slot in &mut state.slots {
-            let ends = match (joined, slot.as_ref()) {
-                (_, None) => false,
-                (None, Some(_)) => true,
-                (Some(joined), Some(partial)) => {
-                    let frames = frames_by_term(&partial.events, &self.positives, terms);
-                    interpreter.node_with(
-                        joined,
-                        event.frame,
-                        Context { steps: &frames, lineage: event.lineage, scratch: None },
-                    )
-                }
+    fn end(&mut self, of: Of<'_>, key: u32, item: &Item<'_>, taking: &Taking<'_>) {
+        for slot in 0..of.machine.slots {
+            let Some(partial) = self.slot(key, slot).and_then(|number| self.partials.get(number)).copied() else {
+                continue;
             };
-            if ends {
-                *slot = None;
-                self.counters.ended_by_until += 1;
+            let ends = of.sequence.until_joined.is_none_or(|joined| self.holds(of, joined, slot, &partial, taking));
+            if ends && let Some(partial) = self.empty_slot(key, slot) {
+                self.count(item.machine).ended_by_until += 1;
+                self.end_partial(key, of.sequence.term(slot), &partial, EndReason::Until);
             }
         }
     }
 
     /// Event time has passed a deadline of `key`: tells what waited for it, forgets what is too old, sets the next one.
-    /// `now` is the time of the event that is about to be taken; `i64::MAX` at the end of a replay.
-    pub fn alarm(&mut self, key: &JoinKey, now: i64, timers: &mut Timers, out: &mut Vec<CompletedSequence>) {
-        let maxspan = self.sequence.maxspan.unwrap_or(i64::MAX);
-        let over = |start: i64| start.saturating_add(maxspan) < now;
-        let Some(state) = self.store.peek(key) else { return };
-        state.alarm = None;
-        let (decided, waiting): (Vec<Waiting>, Vec<Waiting>) =
-            std::mem::take(&mut state.waiting).into_iter().partition(|waiting| waiting.deadline < now);
-        state.waiting = waiting;
-        let mut next: Option<i64> = state.waiting.iter().map(|waiting| waiting.deadline).min();
-        let mut expired = 0;
-        for slot in &mut state.slots {
-            match slot {
-                Some(partial) if over(partial.first) => {
-                    *slot = None;
-                    expired += 1;
+    pub(crate) fn pass_deadline(
+        &mut self,
+        machine: &Machine,
+        sequence: &SequencePlan,
+        key: u32,
+        (event, told): (u64, u64),
+        out: &mut Vec<Ranked>,
+    ) {
+        let of = Of { machine, sequence };
+        let Some(number) = self.keys.get(key).map(|entry| entry.machine) else { return };
+        let (now, maxspan) = (self.now, sequence.maxspan.unwrap_or(i64::MAX));
+        let mut next = i64::MAX;
+        while let Some(waiting) = self.first_waiting(key)
+            && let Some(deadline) = self.partials.get(waiting).map(|partial| partial.wait.deadline)
+        {
+            if deadline >= now {
+                next = deadline;
+                break;
+            }
+            let Some(partial) = self.stop_waiting(key, waiting) else { break };
+            let rank = (event, told, Moment::Over(deadline));
+            let bytes = self.keys.key(key, &self.blocks);
+            let found = self.told(of, decode(bytes), &partial, None, rank);
+            self.count(number).completed += 1;
+            out.push(found);
+        }
+        for slot in 0..machine.slots {
+            let first = self.slot(key, slot).and_then(|number| self.partials.get(number)).map(|partial| partial.first);
+            let Some(deadline) = first.map(|first| first.saturating_add(maxspan)) else { continue };
+            if deadline >= now {
+                next = next.min(deadline);
+            } else if let Some(partial) = self.empty_slot(key, slot) {
+                self.count(number).expired += 1;
+                self.end_partial(key, sequence.term(slot), &partial, EndReason::Expired);
+            }
+        }
+        for missing in 0..machine.missing() {
+            let Some(latest) = self.seen(of, key, missing).latest else { continue };
+            let deadline = latest.saturating_add(maxspan);
+            if deadline >= now {
+                next = next.min(deadline);
+            } else {
+                self.remember(of, key, missing, Seen::default());
+                if let Some(entry) = self.keys.get_mut(key) {
+                    entry.seen -= 1;
                 }
-                Some(partial) => next = earliest(next, partial.first.saturating_add(maxspan)),
-                None => {}
             }
         }
-        for seen in &mut state.seen {
-            match seen.latest {
-                Some(latest) if over(latest) => *seen = Seen::default(),
-                Some(latest) => next = earliest(next, latest.saturating_add(maxspan)),
-                None => {}
-            }
+        match self.keys.get(key) {
+            Some(entry) if entry.is_empty() => self.forget(key),
+            _ => self.arm(machine, key, next),
         }
-        match next {
-            Some(deadline) => state.arm(deadline, self.rule, key, timers),
-            None => drop(self.store.remove(key)),
+    }
+
+    fn seen(&self, of: Of<'_>, key: u32, missing: usize) -> Seen {
+        let place = of.machine.slots + 2 * missing;
+        let word = |place: usize| self.keys.words(key).get(place).copied().unwrap_or(0);
+        Seen { latest: time_of(word(place)), previous: time_of(word(place + 1)) }
+    }
+
+    fn remember(&mut self, of: Of<'_>, key: u32, missing: usize, seen: Seen) {
+        let place = of.machine.slots + 2 * missing;
+        if let Some(words) = self.keys.words_mut(key).get_mut(place..place + 2) {
+            words.copy_from_slice(&[word_of(seen.latest), word_of(seen.previous)]);
         }
-        self.counters.expired += expired;
-        for waiting in decided {
-            let told = self.told(key, waiting.partial);
-            out.push(told);
+    }
+
+    /// The latest time strictly before `timestamp` at which a missing term's event came.
+    fn seen_before(&self, of: Of<'_>, key: u32, missing: usize, timestamp: i64) -> Option<i64> {
+        let Seen { latest, previous } = self.seen(of, key, missing);
+        [latest, previous].into_iter().flatten().find(|&seen| seen < timestamp)
+    }
+
+    /// The candidate of a key whose time is over first.
+    pub(crate) fn first_waiting(&self, key: u32) -> Option<u32> {
+        self.keys.get(key).map(|entry| entry.waiting.first).filter(|&number| number != NONE)
+    }
+
+    /// Adds a candidate to those of its key, behind all whose time is over no later.
+    fn start_waiting(&mut self, key: u32, mut partial: Partial) {
+        let Some(waiting) = self.keys.get(key).map(|entry| entry.waiting) else { return };
+        let (mut previous, mut next) = (waiting.last, NONE);
+        while let Some(other) = self.partials.get(previous)
+            && previous != NONE
+            && other.wait.deadline > partial.wait.deadline
+        {
+            next = previous;
+            previous = other.wait.previous;
+        }
+        (partial.wait.previous, partial.wait.next) = (previous, next);
+        let number = self.partials.insert(partial);
+        self.join(key, previous, number);
+        self.join(key, number, next);
+        if let Some(entry) = self.keys.get_mut(key) {
+            entry.waiting.count += 1;
+        }
+    }
+
+    /// Takes a candidate out of those of its key.
+    pub(crate) fn stop_waiting(&mut self, key: u32, number: u32) -> Option<Partial> {
+        let partial = self.partials.take(number)?;
+        self.join(key, partial.wait.previous, partial.wait.next);
+        if let Some(entry) = self.keys.get_mut(key) {
+            entry.waiting.count -= 1;
+        }
+        Some(partial)
+    }
+
+    /// Makes two candidates neighbours; without the one, the other is at the end of the list.
+    fn join(&mut self, key: u32, previous: u32, next: u32) {
+        let Some(entry) = self.keys.get_mut(key) else { return };
+        match self.partials.get_mut(previous) {
+            Some(partial) if previous != NONE => partial.wait.next = next,
+            _ => entry.waiting.first = next,
+        }
+        match self.partials.get_mut(next) {
+            Some(partial) if next != NONE => partial.wait.previous = previous,
+            _ => entry.waiting.last = previous,
         }
     }
 }
 
-fn earliest(left: Option<i64>, right: i64) -> Option<i64> {
-    Some(left.map_or(right, |left| left.min(right)))
-}
-
-fn frames_by_term<'e>(events: &'e [Evidence], positives: &[usize], terms: usize) -> Vec<Option<Frame<'e>>> {
-    let mut frames = vec![None; terms];
-    for (evidence, &term) in events.iter().zip(positives) {
-        frames[term] = evidence.frame();
-    }
-    frames
-}
-
-impl KeyState {
-    /// Sets the key's alarm, unless an earlier one is set already (which will set the next).
-    fn arm(&mut self, deadline: i64, rule: usize, key: &JoinKey, timers: &mut Timers) {
-        if self.alarm.is_none_or(|alarm| deadline < alarm) {
-            self.alarm = Some(deadline);
-            timers.set(deadline, rule, key);
-        }
-    }
+/// The latest two distinct times at which a missing term's event came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    latest: Option<i64>,
+    previous: Option<i64>,
 }
 
 impl Seen {
@@ -425,9 +476,38 @@ impl Seen {
             None => self.latest = Some(timestamp),
         }
     }
+}
 
-    /// The latest time strictly before `timestamp`.
-    fn before(&self, timestamp: i64) -> Option<i64> {
-        [self.latest, self.previous].into_iter().flatten().find(|&seen| seen < timestamp)
+/// A time as a word of state: zero is none. The earliest time of all is taken for the next one.
+fn word_of(time: Option<i64>) -> u64 {
+    time.map_or(0, |time| time.max(i64::MIN + 1) as u64 ^ 1 << 63)
+}
+
+fn time_of(word: u64) -> Option<i64> {
+    (word != 0).then_some((word ^ 1 << 63) as i64)
+}
+
+/// The memory of a list of frames, for frames of another life.
+fn recycle<'a>(mut frames: Vec<Option<Frame<'_>>>) -> Vec<Option<Frame<'a>>> {
+    frames.clear();
+    frames.into_iter().map(|_| None).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_survive_as_words() {
+        for time in [None, Some(0), Some(-1), Some(i64::MAX), Some(i64::MIN + 1)] {
+            assert_eq!(time_of(word_of(time)), time);
+        }
+    }
+
+    #[test]
+    fn a_list_of_frames_keeps_its_memory() {
+        let frames: Vec<Option<Frame<'_>>> = Vec::with_capacity(100);
+        let recycled = recycle(frames);
+        assert!(recycled.capacity() >= 100);
     }
 }

@@ -1,4 +1,4 @@
-//! The state of one rule, by join key: bounded in number, the least recently used key leaves first.
+//! What is remembered of processes, by their id: bounded in number, the least recently used one leaves first.
 //!
 //! Deterministic: what is kept and what leaves depends on the order of the calls alone.
 

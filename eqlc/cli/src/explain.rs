@@ -414,7 +414,7 @@ impl Probe {
         }
         order.sort_unstable();
         let runtime = create(RuntimeKind::Interp, &RuntimeParts { ir: &self.ir, wasm: None, lua: None })?;
-        let options = MatcherOptions { stream_pipes: false, max_keys_per_rule: usize::MAX, max_processes: usize::MAX };
+        let options = MatcherOptions::of_query();
         let mut matcher = Matcher::new(&self.ir, &table, runtime, options)?;
         let mut counts = vec![0; self.ir.rules.len()];
         let mut keys: Vec<HashSet<JoinKey>> = vec![HashSet::new(); self.ir.rules.len()];
