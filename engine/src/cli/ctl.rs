@@ -35,7 +35,7 @@ enum CtlCommand {
         /// The rule's id.
         rule: String,
         /// Looks at one key: its values, in the order of the rule's fields.
-        #[arg(long, value_name = "VALUE", num_args = 1.., allow_hyphen_values = true)]
+        #[arg(long, value_name = "VALUE", num_args = 1.., allow_negative_numbers = true)]
         key: Option<Vec<String>>,
         /// The most keys, and the most endings of each, up to 1000. [default: 10]
         #[arg(long, value_name = "N")]
