@@ -167,7 +167,7 @@ fn what_cannot_be_answered_is_said() {
         ("ctl --control c.sock explain nothing", 1, "no pack has a rule `nothing`"),
         ("ctl --control c.sock explain SHO", 1, "no pack has a rule `SHO`; there is `short`"),
         ("ctl --control c.sock explain shell --key a", 1, "rule `shell` has no join key"),
-        ("ctl --control c.sock explain short --key a b", 1, "joins by process.entity_id: expected 1 values, found 2"),
+        ("ctl --control c.sock explain short --key a b", 1, "joins by process.entity_id; values expected: 1, given: 2"),
         ("ctl --control nowhere.sock status", 1, "no engine answers at nowhere.sock: No such file"),
         ("ctl --control c.sock disarm", 2, "unrecognized subcommand 'disarm'"),
         ("--pack p.kpkg --stdin --runtime interp --control c.sock", 2, "another process answers there"),

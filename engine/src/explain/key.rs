@@ -28,7 +28,7 @@ pub enum KeyError {
         rule: String,
     },
     /// There are more or fewer values than fields.
-    #[error("rule `{rule}` joins by {fields}: expected {expected} values, found {found}")]
+    #[error("rule `{rule}` joins by {fields}; values expected: {expected}, given: {found}")]
     Count {
         /// The rule.
         rule: String,
