@@ -209,7 +209,7 @@ fn hostile_clients_are_answered_or_cut_off_and_the_run_goes_on() {
     assert_eq!(ask(&status.repeat(3)).len(), 3, "a client may ask again");
     assert_eq!(ask(&b"x\n".repeat(100)).len(), 64, "but not for ever");
     assert!(ask(b"\xff\xfe\n")[0].contains("\"ok\":false"));
-    assert!(ask(&b"[".repeat(50_000))[0].contains("recursion limit"));
+    assert!(ask(&b"[".repeat(50_000))[0].contains("\"ok\":false"));
     let long = ask(&b"x".repeat(100_000));
     assert!(long.first().is_none_or(|line| line.contains("a request has at most 65536 bytes")), "{long:?}");
     assert!(ask(b"").is_empty());

@@ -105,7 +105,7 @@ mod tests {
             (r#"{"command":"status","x":1}"#, "unknown field `x`"),
             ("status", "expected value"),
             ("", "EOF"),
-            (&"[".repeat(100_000), "recursion limit"),
+            (&"[".repeat(100_000), "line 1 column"),
         ] {
             let error = parse_request(line.as_bytes()).expect_err(line).error.expect("a reason");
             assert!(error.contains(expected), "{line}: {error}");
