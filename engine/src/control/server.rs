@@ -124,7 +124,7 @@ fn converse(stream: UnixStream, questions: &SyncSender<Question>, ended: &Atomic
         let response = if too_long {
             Response::failed(format!("a request has at most {MAX_REQUEST} bytes"))
         } else {
-            parse_request(&line).map_or_else(|refused| refused, |request| forward(request, questions))
+            parse_request(&line).map_or_else(Response::failed, |request| forward(request, questions))
         };
         let mut bytes = serde_json::to_vec(&response).map_err(io::Error::other)?;
         bytes.push(b'\n');
