@@ -28,6 +28,7 @@ use crate::program::{PreparedPrograms, ProgramError, ProgramOptions};
 use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind};
 
+mod explain;
 mod packs;
 mod prepared;
 mod replay;

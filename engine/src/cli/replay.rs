@@ -52,6 +52,7 @@ pub(super) fn run(
 /// Runs over standard input. Alerts are written as they come.
 pub(super) fn run_stdin(options: &RunOptions, packs: &ReadPacks, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let mut replaying = Replaying::new(options, packs, "stdin")?;
+    replaying.wait(stop).map_err(Failure::failed)?;
     let read = replaying.input(open_stdin(options, stop), stop, true);
     let status = read.err().map_or(0, Failure::tell);
     Ok(replaying.finish(stop).max(status))
@@ -68,7 +69,7 @@ struct Replaying<'o> {
 }
 
 impl<'o> Replaying<'o> {
-    fn new(options: &'o RunOptions, packs: &ReadPacks, source: &'static str) -> Result<Replaying<'o>, Failure> {
+    fn new(options: &'o RunOptions, packs: &'o ReadPacks, source: &'static str) -> Result<Replaying<'o>, Failure> {
         let session = Session::of_documents(&packs.prepare(options)?).map_err(Failure::usage)?;
         let replay = Replay::new(&session);
         Ok(Replaying { run: Run::new(options, packs, session, source)?, replay, trouble: Trouble::default() })
@@ -80,6 +81,10 @@ impl<'o> Replaying<'o> {
         let (name, unit) = (input.name().to_owned(), input.unit());
         let mut times = (!range.is_all()).then(|| Times::new(&self.run.session));
         while !self.ends(stop) {
+            if prompt && !input.has_more_at_hand() {
+                self.wait(stop).map_err(Failure::failed)?;
+            }
+            self.answer();
             match input.next_item() {
                 Ok(Some(Item::Document(document)))
                     if times
@@ -121,6 +126,29 @@ impl<'o> Replaying<'o> {
         }
     }
 
+    /// Answers what somebody asks the run.
+    fn answer(&mut self) {
+        let Some(asked) = self.run.asked() else { return };
+        self.count();
+        asked.answer(&self.run);
+    }
+
+    /// Waits for standard input, and answers meanwhile.
+    fn wait(&mut self, stop: &AtomicBool) -> io::Result<()> {
+        while self.run.is_controlled() && !stopped(stop) && !stdin_is_ready()? {
+            self.answer();
+        }
+        Ok(())
+    }
+
+    /// The input's part of the statistics.
+    fn count(&mut self) {
+        let counters = self.replay.counters();
+        self.run.stats.invalid = counters.invalid;
+        self.run.stats.damaged = self.trouble.damages();
+        self.run.stats.ledger = LossLedger::of_replay(counters.events, counters.invalid);
+    }
+
     /// Whether there is no point in going on.
     fn ends(&self, stop: &AtomicBool) -> bool {
         stopped(stop) || self.run.broken()
@@ -134,10 +162,7 @@ impl<'o> Replaying<'o> {
             self.run.with_session(|session, hand_on| session.finish(hand_on));
         }
         self.trouble.finish();
-        let counters = self.replay.counters();
-        self.run.stats.invalid = counters.invalid;
-        self.run.stats.damaged = self.trouble.damages();
-        self.run.stats.ledger = LossLedger::of_replay(counters.events, counters.invalid);
+        self.count();
         self.run.finish(interrupted)
     }
 }
@@ -170,18 +195,21 @@ struct Interruptible {
 
 impl Read for Interruptible {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stdin = io::stdin();
-        loop {
+        while !stdin_is_ready()? {
             if stopped(&self.stop) {
                 return Ok(0);
             }
-            let ready = rustix::event::poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&GLANCE));
-            match ready {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                // Not through `io::stdin()`: its buffer would hide from poll what is already there.
-                Ok(_) => return Ok(rustix::io::read(stdin.as_fd(), buffer)?),
-                Err(error) => return Err(error.into()),
-            }
         }
+        // Not through `io::stdin()`: its buffer would hide from poll what is already there.
+        Ok(rustix::io::read(io::stdin().as_fd(), buffer)?)
+    }
+}
+
+/// Waits for a glance and tells whether there is something to read, or the end.
+fn stdin_is_ready() -> io::Result<bool> {
+    match rustix::event::poll(&mut [PollFd::new(&io::stdin(), PollFlags::IN)], Some(&GLANCE)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
