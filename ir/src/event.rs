@@ -91,6 +91,9 @@ pub enum FieldValue<'e> {
     Ip([u8; 16]),
 }
 
+/// The number of the first object whose values are no longer told from those of the next.
+pub const MAX_ELEMENT: u32 = u16::MAX as u32;
+
 /// How a value is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
@@ -226,8 +229,8 @@ impl Event {
         self.push_value(field, 0, FieldValue::Ip(ip_octets(value)));
     }
 
-    /// Adds a value that belongs to object `element` of an array of objects (0 for every other field). An object behind
-    /// the 65,536th is left out and flags the event as [`EventFlags::TRUNCATED`].
+    /// Adds a value that belongs to object `element` of an array of objects (0 for every other field). From
+    /// [`MAX_ELEMENT`] on a value keeps its field and belongs to no object, and the event is [`EventFlags::TRUNCATED`].
     pub fn push_value(&mut self, field: FieldNumber, element: u32, value: FieldValue<'_>) {
         match value {
             FieldValue::Integer(value) => self.push(field, element, Stored::Integer, value as u64),
@@ -266,10 +269,11 @@ impl Event {
     }
 
     fn push(&mut self, field: FieldNumber, element: u32, stored: Stored, payload: u64) {
-        match u16::try_from(element) {
-            Ok(element) => self.entries.push(Entry { field, element, stored, payload }),
-            Err(_) => self.flags.insert(EventFlags::TRUNCATED),
+        let element = u16::try_from(element).unwrap_or(u16::MAX);
+        if u32::from(element) == MAX_ELEMENT {
+            self.flags.insert(EventFlags::TRUNCATED);
         }
+        self.entries.push(Entry { field, element, stored, payload });
     }
 
     /// All values in the order in which they were added: field, number of the object, value.

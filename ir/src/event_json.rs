@@ -155,7 +155,7 @@ impl Decoder {
 }
 
 /// How many brackets a text may open that the fast reader gets, which does not bound how deep it goes.
-const MAX_FAST_BRACKETS: usize = 250;
+const MAX_FAST_BRACKETS: usize = 126;
 
 /// One JSON value as it stands in a document, before its field's type is looked at.
 #[derive(Clone, Copy)]
@@ -351,7 +351,8 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        self.reading.value(self.node, self.element, Raw::Float(value));
+        // Without a sign of zero, which readers keep or not.
+        self.reading.value(self.node, self.element, Raw::Float(value + 0.0));
         Ok(())
     }
 

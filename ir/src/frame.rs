@@ -16,7 +16,7 @@
 //! A missing field has count 0. Frames are built by this crate from checked parts; a reader still checks every offset,
 //! because evidence frames also come from saved state.
 
-use crate::event::{Event, EventFlags, FieldTable, FieldValue};
+use crate::event::{Event, EventFlags, FieldTable, FieldValue, MAX_ELEMENT};
 use crate::layout::{FieldId, Layout};
 use kestrel_schema::FieldType;
 
@@ -26,6 +26,8 @@ pub const FRAME_VERSION: u32 = 1;
 pub const HEADER_SIZE: usize = 40;
 /// Bytes of one slot.
 pub const SLOT_SIZE: usize = 16;
+/// No slot: a value that has no room.
+const LEFT_OUT: u32 = u32::MAX;
 /// The longest frame that is built; values past it are left out and the frame is flagged as truncated.
 pub const MAX_FRAME_SIZE: usize = 1 << 20;
 
@@ -215,6 +217,8 @@ struct Child {
     parent: FieldId,
     element: u32,
     slot: u32,
+    /// Its number among all children of the event.
+    order: u32,
     raw: u64,
 }
 
@@ -267,7 +271,7 @@ impl FrameBuilder {
             if target.slot.is_none() && target.child.is_none() {
                 continue;
             }
-            if self.bytes.len() > MAX_FRAME_SIZE {
+            if self.bytes.len() + (self.values.len() + self.children.len()) * 8 > MAX_FRAME_SIZE {
                 flags.insert(EventFlags::TRUNCATED);
                 break;
             }
@@ -280,10 +284,13 @@ impl FrameBuilder {
                 && let Some(field) = self.layout.get(child)
                 && let Some(parent) = field.parent
             {
-                self.children.push(Child { parent, element: entry.element(), slot: field.slot, raw });
+                let order = self.children.len() as u32;
+                self.children.push(Child { parent, element: entry.element(), slot: field.slot, order, raw });
             }
         }
-        self.write_objects();
+        if !self.write_objects() {
+            flags.insert(EventFlags::TRUNCATED);
+        }
         self.write_values();
         let length = self.bytes.len() as u32;
         put_u32(&mut self.bytes, 0, FRAME_VERSION);
@@ -306,6 +313,9 @@ impl FrameBuilder {
         align(&mut self.bytes);
         for number in 0..self.values.len() {
             let (slot, raw) = self.values[number];
+            if slot == LEFT_OUT {
+                continue;
+            }
             let offset = slot_offset(self.slots, slot as usize);
             let count = self.counts[slot as usize];
             let written = get_u32(&self.bytes, offset);
@@ -330,8 +340,11 @@ impl FrameBuilder {
         self.values.clear();
     }
 
-    /// Writes the slots of each object behind everything else and points the object field's values at them.
-    fn write_objects(&mut self) {
+    /// Writes the slots of each object behind everything else and points the object field's values at them. `false` when
+    /// there is no room for all; those without room are left out.
+    fn write_objects(&mut self) -> bool {
+        self.children.sort_unstable_by_key(|child| (child.parent, child.element, child.slot, child.order));
+        let mut whole = true;
         for number in 0..self.objects.len() {
             let (id, slot, width) = self.objects[number];
             let mut element = 0;
@@ -339,45 +352,50 @@ impl FrameBuilder {
                 if self.values[place].0 as usize != slot {
                     continue;
                 }
+                if self.bytes.len() + width > MAX_FRAME_SIZE {
+                    self.values[place].0 = LEFT_OUT;
+                    self.counts[slot] -= 1;
+                    whole = false;
+                    continue;
+                }
                 align(&mut self.bytes);
                 let object = self.bytes.len();
                 self.bytes.resize(object + width, 0);
-                self.write_object(id, element, object);
+                // What lies behind the last number that values can have belongs to no object.
+                if element < MAX_ELEMENT {
+                    self.write_object(id, element, object);
+                }
                 self.values[place].1 = object as u64;
                 element += 1;
             }
         }
+        whole
     }
 
     fn write_object(&mut self, parent: FieldId, element: u32, object: usize) {
-        let slots = self.layout_slots(object);
-        for slot in 0..slots {
-            let values = |child: &&Child| child.parent == parent && child.element == element && child.slot == slot;
-            let count = self.children.iter().filter(values).count();
-            if count == 0 {
-                continue;
-            }
+        let mut place = self.children.partition_point(|child| (child.parent, child.element) < (parent, element));
+        while let Some(&Child { slot, .. }) = self.children.get(place).filter(|child| child.is_of(parent, element)) {
+            let same = |child: &&Child| child.is_of(parent, element) && child.slot == slot;
+            let count = self.children[place..].iter().take_while(same).count();
             let offset = object + slot as usize * SLOT_SIZE;
             put_u32(&mut self.bytes, offset, count as u32);
+            put_u64(&mut self.bytes, offset + 8, self.children[place].raw);
             if count > 1 {
                 align(&mut self.bytes);
                 let array = self.bytes.len() as u32;
                 put_u32(&mut self.bytes, offset + 4, array);
-            }
-            for (index, child) in self.children.iter().filter(values).enumerate() {
-                if index == 0 {
-                    put_u64(&mut self.bytes, offset + 8, child.raw);
-                }
-                if count > 1 {
+                for child in &self.children[place..place + count] {
                     self.bytes.extend_from_slice(&child.raw.to_le_bytes());
                 }
             }
+            place += count;
         }
     }
+}
 
-    /// How many slots the object that was just reserved at `object`, the end of the bytes, has.
-    fn layout_slots(&self, object: usize) -> u32 {
-        ((self.bytes.len() - object) / SLOT_SIZE) as u32
+impl Child {
+    fn is_of(&self, parent: FieldId, element: u32) -> bool {
+        self.parent == parent && self.element == element
     }
 }
 
@@ -473,6 +491,42 @@ mod tests {
         assert!(frame.object_values(&layout, first, symbol).is_empty());
         assert_eq!(frame.object_values(&layout, first, size).get(0), Some(Slot::Integer(0)));
         assert_eq!(frame.object_values(&layout, second, symbol).iter().count(), 2);
+    }
+
+    #[test]
+    fn an_event_with_too_many_values_or_objects_is_cut() {
+        let mut layout = Layout::new();
+        let stack = layout.intern("stack", FieldType::Object);
+        let size = layout.intern_child("stack.size", FieldType::Long, stack);
+        let pids = layout.intern("pids", FieldType::Long);
+        let mut table = FieldTable::new();
+        FrameBuilder::wanted(&layout, &mut table);
+        let number = |name: &str| table.lookup(name).expect("interned");
+        let mut event = Event::new();
+        for element in 0..70_000 {
+            event.push_value(number("stack"), element, FieldValue::Boolean(true));
+            event.push_value(number("stack.size"), element, FieldValue::Integer(i64::from(element)));
+        }
+        event.push_integer(number("pids"), 1);
+        let mut builder = FrameBuilder::new(&layout, &table);
+        for _ in 0..2 {
+            let frame = builder.build(&event);
+            assert!(frame.flags().contains(EventFlags::TRUNCATED));
+            assert!(frame.bytes().len() < 2 * MAX_FRAME_SIZE, "{} bytes", frame.bytes().len());
+            let objects = frame.values(&layout, stack);
+            assert!(objects.len() > 1000, "{} objects", objects.len());
+            let last = objects.len() - 1;
+            let Some(Slot::Object(object)) = objects.get(last) else { panic!("an object") };
+            assert_eq!(frame.object_values(&layout, object, size).get(0), Some(Slot::Integer(last as i64)));
+        }
+        event.clear();
+        (0..1_000_000).for_each(|value| event.push_integer(number("pids"), value));
+        let frame = builder.build(&event);
+        assert!(frame.flags().contains(EventFlags::TRUNCATED) && frame.bytes().len() < 2 * MAX_FRAME_SIZE);
+        assert!(frame.values(&layout, pids).len() > 1000);
+        event.clear();
+        event.push_integer(number("pids"), 7);
+        assert_eq!(builder.build(&event).values(&layout, pids).iter().collect::<Vec<_>>(), [Slot::Integer(7)]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ mod plan;
 
 /// The most kinds of events with an index of their own; the others share one that leaves the kind to the predicates.
 const MAX_KINDS: usize = 512;
+/// When the indexes take so many bytes, no further kind gets one.
+const MAX_INDEX_BYTES: usize = 32 << 20;
 /// So many events are observed at first, one after another.
 const OBSERVED_AT_FIRST: u64 = 32;
 /// Then one of so many, until [`OBSERVED_OFTEN`] were observed.
@@ -48,6 +50,8 @@ pub struct Dispatch {
     plan: Plan,
     kinds: HashMap<Box<[Symbol]>, usize, FxBuildHasher>,
     indexes: Vec<KindIndex>,
+    /// What they take.
+    index_bytes: usize,
     /// The index for events of a kind too many.
     any_kind: Option<KindIndex>,
     events: u64,
@@ -103,6 +107,7 @@ impl Dispatch {
             plan: Plan::new(ir, table),
             kinds: HashMap::default(),
             indexes: Vec::new(),
+            index_bytes: 0,
             any_kind: None,
             events: 0,
             observed: 0,
@@ -118,13 +123,17 @@ impl Dispatch {
     pub fn candidates(&mut self, event: &Event, out: &mut Vec<PredicateId>) {
         self.events += 1;
         let start = out.len();
-        let Dispatch { plan, kinds, indexes, any_kind, scratch: Scratch { symbols, folded, found }, .. } = self;
+        let Dispatch {
+            plan, kinds, indexes, index_bytes, any_kind, scratch: Scratch { symbols, folded, found }, ..
+        } = self;
         plan.symbols_of(event, folded, symbols);
         let index = match kinds.get(symbols.as_slice()) {
             Some(&kind) => indexes.get(kind),
-            None if indexes.len() < MAX_KINDS => {
+            None if indexes.len() < MAX_KINDS && *index_bytes < MAX_INDEX_BYTES => {
                 kinds.insert(symbols.as_slice().into(), indexes.len());
-                indexes.push(KindIndex::new(plan, Some(symbols)));
+                let index = KindIndex::new(plan, Some(symbols));
+                *index_bytes = index_bytes.saturating_add(index.size());
+                indexes.push(index);
                 indexes.last()
             }
             None => Some(&*any_kind.get_or_insert_with(|| KindIndex::new(plan, None))),
@@ -167,6 +176,7 @@ impl Dispatch {
             self.rebuild_at = self.rebuild_at.saturating_mul(4);
             self.kinds.clear();
             self.indexes.clear();
+            self.index_bytes = 0;
             self.any_kind = None;
         }
     }

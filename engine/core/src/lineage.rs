@@ -7,6 +7,8 @@
 //! All questions are answered together: an event looks its ancestors up once and unites their marks, a bit a question.
 
 mod processes;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -14,6 +16,9 @@ use kestrel_ir::event::{Event, FieldNumber, FieldTable, FieldValue};
 use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, Relation};
 
 use processes::{Marks, Processes};
+
+/// The longest id of a process, in bytes; a longer one is none.
+const MAX_ID: usize = 512;
 
 /// What a pack asks about one predicate.
 #[derive(Debug, Clone)]
@@ -114,7 +119,7 @@ impl Lineage {
     pub fn begin(&mut self, event: &Event) {
         let texts = |field: Option<FieldNumber>| {
             event.entries().filter(move |entry| Some(entry.field()) == field).filter_map(|entry| match entry.value() {
-                FieldValue::Text(text) => Some(text),
+                FieldValue::Text(text) if text.len() <= MAX_ID => Some(text),
                 _ => None,
             })
         };
@@ -132,8 +137,7 @@ impl Lineage {
         if let Some(name) = named_parent
             && processes.parent(process).is_none()
         {
-            // There is room for two, so that the parent does not push out the child.
-            let parent = processes.see(name);
+            let parent = processes.see_beside(name, process);
             processes.adopt(process, parent);
         }
         let parent = match named_parent {

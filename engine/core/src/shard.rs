@@ -193,9 +193,12 @@ impl Shard {
         if entry.is_empty() {
             return self.forget(key);
         }
-        entry.touched = now;
+        // A key that this event brought is not used yet: keys that nobody comes back to are the first to leave.
+        let came_back = std::mem::replace(&mut entry.touched, now) != i64::MIN;
         let unarmed = entry.timer == NONE;
-        self.keys.touch(key);
+        if came_back {
+            self.keys.touch(key);
+        }
         if let Some(unused) = self.limits.unused
             && unarmed
             && machine.maxspan().is_none()

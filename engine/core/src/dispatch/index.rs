@@ -62,6 +62,9 @@ struct Part {
     postings: Vec<Posting>,
 }
 
+/// About what a key takes beside its text and its predicates, in bytes.
+const ENTRY: usize = 80;
+
 /// The automaton of the parts: a table for some of them, which is fastest, and something smaller for many.
 #[derive(Debug)]
 enum PartsAutomaton {
@@ -69,8 +72,8 @@ enum PartsAutomaton {
     Compact(NFA),
 }
 
-/// The most bytes of parts that a table is made for: about 1 KiB of table for each.
-const MAX_TABLE_PARTS: usize = 4096;
+/// The most bytes of parts that a table is made for: up to 1 KiB of table for each.
+const MAX_TABLE_PARTS: usize = 2048;
 
 impl PartsAutomaton {
     fn new<'t>(parts: impl Iterator<Item = &'t str> + Clone) -> Result<PartsAutomaton, BuildError> {
@@ -83,6 +86,13 @@ impl PartsAutomaton {
                 PartsAutomaton::Compact(NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(parts)?)
             }
         })
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            PartsAutomaton::Table(automaton) => automaton.memory_usage(),
+            PartsAutomaton::Compact(automaton) => automaton.memory_usage(),
+        }
     }
 
     /// Tells each part and where it ends, for each place where it stands.
@@ -156,13 +166,30 @@ impl KindIndex {
                     }
                     index.places[number] = place;
                 }
-                (Ok(built), Err(_)) => index.always.extend(built.predicates()),
-                (Err(predicates), _) => index.always.extend(predicates),
+                (Ok(built), Err(_)) => index.ask_always(built.predicates()),
+                (Err(predicates), _) => index.ask_always(predicates),
             }
         }
         index.always.sort_unstable();
         index.always.dedup();
         index
+    }
+
+    /// Predicates whose keys could not be filed.
+    fn ask_always(&mut self, predicates: Vec<PredicateId>) {
+        for predicate in predicates {
+            // No clause found then makes it a candidate a second time.
+            if let Some(clauses) = self.clauses.get_mut(predicate.index()) {
+                *clauses = 0;
+            }
+            self.always.push(predicate);
+        }
+    }
+
+    /// About how many bytes the index takes.
+    pub(super) fn size(&self) -> usize {
+        let fields: usize = self.fields.iter().map(FieldIndex::size).sum();
+        fields + self.clauses.len() + self.places.len() * 2 + self.always.len() * size_of::<PredicateId>()
     }
 
     /// What the values of a field find, if it is a key.
@@ -218,6 +245,16 @@ impl FieldIndex {
         let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|part| &part.postings);
         let postings = self.texts.values().chain(self.numbers.values()).chain(parts).flatten();
         postings.map(|posting| posting.predicate).collect()
+    }
+
+    fn size(&self) -> usize {
+        let lists = |postings: &Vec<Posting>| ENTRY + postings.len() * size_of::<Posting>();
+        let texts: usize = self.texts.iter().map(|(text, postings)| text.len() + lists(postings)).sum();
+        let numbers: usize = self.numbers.values().map(lists).sum();
+        let parts = self.parts.as_ref().map_or(0, |parts| {
+            parts.automaton.size() + parts.found.iter().map(|part| lists(&part.postings)).sum::<usize>()
+        });
+        texts + numbers + parts
     }
 
     /// Tells what a text finds; it is folded.

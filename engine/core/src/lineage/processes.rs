@@ -10,6 +10,8 @@ use hashbrown::HashTable;
 
 /// How many links up a descent is followed.
 const MAX_GENERATIONS: usize = 128;
+/// A free place keeps memory for a name of so many bytes.
+const KEPT_NAME: usize = 64;
 /// No place.
 const NONE: u32 = u32::MAX;
 
@@ -145,6 +147,20 @@ impl Processes {
         place
     }
 
+    /// The same for the parent of a process, which stays whoever has to leave: even if it has ended and its last child goes.
+    pub(super) fn see_beside(&mut self, name: &str, child: u32) -> u32 {
+        self.count_children(child, 1);
+        let parent = self.see(name);
+        self.count_children(child, -1);
+        parent
+    }
+
+    fn count_children(&mut self, place: u32, more: i32) {
+        if let Some(process) = self.places.get_mut(place as usize) {
+            process.children = process.children.saturating_add_signed(more);
+        }
+    }
+
     pub(super) fn end(&mut self, place: u32) {
         if let Some(process) = self.places.get_mut(place as usize) {
             process.ended = true;
@@ -221,6 +237,8 @@ impl Processes {
         }
         process.generation = process.generation.wrapping_add(1);
         process.marks.clear();
+        process.name.clear();
+        process.name.shrink_to(KEPT_NAME);
         (process.children, process.ended) = (0, false);
         self.free.push(place);
         process.parent.take()
