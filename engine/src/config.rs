@@ -14,6 +14,10 @@
 //! max_keys_per_rule = 65536
 //! program_failures = 3
 //!
+//! [events]
+//! reorder = "5s"
+//! reorder_events = 65536
+//!
 //! [live]
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
@@ -84,6 +88,9 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// The order of events.
+    #[serde(default)]
+    pub events: EventsConfig,
     /// The live source.
     #[serde(default)]
     pub live: LiveConfig,
@@ -99,6 +106,16 @@ pub struct LimitsConfig {
     pub max_keys_per_rule: Option<usize>,
     /// After how many failures a hand-written predicate is no longer asked.
     pub program_failures: Option<u64>,
+}
+
+/// `[events]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsConfig {
+    /// As `--reorder`.
+    pub reorder: Option<String>,
+    /// The most events that wait for earlier ones.
+    pub reorder_events: Option<usize>,
 }
 
 /// `[live]`.
