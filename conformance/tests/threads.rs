@@ -12,12 +12,12 @@ use kestrel_engine::session::NamedPack;
 const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// Asks about lineage, so that one thread has to see all events.
-const LINEAGE: &str = r#"
-[rule]
-rule_id = "below-a-shell"
+const LINEAGE: &str = r#"---
+id = "below-a-shell"
 name = "Below a shell"
-type = "eql"
-query = 'process where descendant of [process where process.name : ("sh", "bash", "dash")]'
+dialect = "endpoint"
+---
+process where descendant of [process where process.name : ("sh", "bash", "dash")]
 "#;
 
 /// A folder of this test for files.
@@ -40,7 +40,7 @@ fn as_ndjson(recording: &Path, file: &Path) {
 }
 
 fn lineage_pack(folder: &Path) -> NamedPack {
-    let rule = folder.join("lineage.toml");
+    let rule = folder.join("lineage.eql");
     std::fs::write(&rule, LINEAGE).expect("a file");
     let built = build(&[rule]).expect("a pack");
     assert!(built.failed.is_empty(), "{:?}", built.failed);
