@@ -13,11 +13,11 @@ const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// Asks about lineage, so that one thread has to see all events.
 const LINEAGE: &str = r#"---
-id = "below-a-shell"
-name = "Below a shell"
+id = "end-of-executed"
+name = "The end of what was executed"
 dialect = "endpoint"
 ---
-process where descendant of [process where process.name : ("sh", "bash", "dash")]
+process where event.action == "end" and event of [process where event.action == "exec"]
 "#;
 
 /// A folder of this test for files.
