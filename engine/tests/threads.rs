@@ -143,7 +143,7 @@ fn lines(count: u32) -> Vec<String> {
     let one = |number: u32| match number % 17 {
         5 => "no event".to_owned(),
         11 => format!(r#"{{"number":{number}}}"#),
-        13 if number % 3 == 0 => format!(r#"{{"long":"{}"}}"#, "x".repeat(500)),
+        13 if number.is_multiple_of(3) => format!(r#"{{"long":"{}"}}"#, "x".repeat(500)),
         _ => {
             let action = if number % 5 == 3 { "end" } else { "exec" };
             event(number / 3, action, names[number as usize % names.len()], &format!("e{}", number % 31))
@@ -312,6 +312,31 @@ fn a_reader_that_goes_away_and_a_file_that_fails_end_the_threads() {
     }
     assert!(outputs[0].stdout == outputs[1].stdout && !outputs[0].stdout.is_empty());
     assert_eq!(words(&outputs[0]), words(&outputs[1]));
+}
+
+#[test]
+fn an_interrupted_replay_ends_with_130_and_the_beginning_of_its_alerts() {
+    let folder = files("threads_interrupted");
+    let replay = |times: usize| format!("--pack p.kpkg --runtime interp --replay{}", " e.ndjson".repeat(times));
+    let whole = command(&folder, &replay(3)).stdout;
+    // Far more than is replayed before the signal comes.
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kestrel-engine"))
+        .args(format!("{} --threads 4 --alerts a", replay(2000)).split_whitespace())
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    while std::fs::metadata(folder.join("a")).map_or(0, |metadata| metadata.len()) == 0 {
+        assert!(child.try_wait().expect("the child").is_none(), "it ended before the signal");
+        std::thread::yield_now();
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+    assert!(killed.success());
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let alerts = std::fs::read(folder.join("a")).expect("the alerts");
+    let both = alerts.len().min(whole.len());
+    assert!(both > 0 && alerts.ends_with(b"\n") && alerts[..both] == whole[..both], "{} {}", alerts.len(), whole.len());
 }
 
 #[test]
