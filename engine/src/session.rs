@@ -12,22 +12,21 @@
 //! depend on the runtime, nor on how many threads do the part of the work that knows no order (`parallel`).
 
 use kestrel_core::alert::{AlertMaker, AlertRule};
-use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherError, MatcherOptions};
+use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherOptions};
 use kestrel_core::program::ProgramReport;
-use kestrel_core::runtime::RuntimeError;
 use kestrel_core::sequence::SequenceCounters;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::frame::FrameBuilder;
 use kestrel_ir::model::RuleKind;
-use kestrel_ir::pack::{Manifest, PackError};
+use kestrel_ir::pack::Manifest;
 use kestrel_schema::{EventFields, Schema};
 use serde_json::Value as Json;
-use thiserror::Error;
 
-use crate::program::{PreparedPrograms, ProgramError, ProgramOptions};
+use crate::program::{PreparedPrograms, ProgramOptions};
 use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind};
 
+mod error;
 mod packs;
 pub mod parallel;
 mod prepared;
@@ -36,6 +35,7 @@ mod replay;
 pub mod suppression;
 mod trust;
 
+pub use error::SessionError;
 pub use packs::{NamedPack, without_copies};
 use parallel::{Chunk, ChunkItem};
 pub use prepared::{CodeCounters, PreparedPacks};
@@ -70,78 +70,6 @@ impl Default for SessionOptions {
             matcher: MatcherOptions::default(),
         }
     }
-}
-
-/// Why packs cannot be run.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// No pack was given.
-    #[error("there is no pack to run")]
-    NoPack,
-    /// A pack's file cannot be read.
-    #[error("cannot read pack {name}: {cause}")]
-    Io {
-        /// The pack's name.
-        name: String,
-        /// The operating system's answer.
-        cause: std::io::Error,
-    },
-    /// A pack is broken, of another version, or does not fit the schema.
-    #[error("pack {name} is refused: {cause}")]
-    Pack {
-        /// The pack's name.
-        name: String,
-        /// What is wrong with it.
-        cause: PackError,
-    },
-    /// Two packs cannot run over the same events.
-    #[error("packs {first} and {second} cannot run together: {reason}")]
-    Disagree {
-        /// The one pack's name.
-        first: String,
-        /// The other's.
-        second: String,
-        /// About what they disagree.
-        reason: String,
-    },
-    /// The runtime does not take a pack's code.
-    #[error("pack {name} cannot run: {cause}")]
-    Runtime {
-        /// The pack's name.
-        name: String,
-        /// What the runtime says.
-        cause: RuntimeError,
-    },
-    /// A hand-written predicate is refused.
-    #[error("pack {name} cannot run: {cause}")]
-    Program {
-        /// The pack's name.
-        name: String,
-        /// Which rule's, and why.
-        cause: ProgramError,
-    },
-    /// The matcher does not take a pack's rules.
-    #[error("pack {name} cannot run: {cause}")]
-    Matcher {
-        /// The pack's name.
-        name: String,
-        /// What the matcher says.
-        cause: MatcherError,
-    },
-    /// A thread that was to be made ready panicked.
-    #[error("a thread could not be made ready")]
-    Thread,
-    /// Alerts are to be suppressed by a field that the pack's events do not have.
-    #[error("pack {name} keeps no field `{field}`, by which alerts of rule `{rule}` are to be suppressed")]
-    Suppression {
-        /// The pack's name.
-        name: String,
-        /// The rule.
-        rule: String,
-        /// The field.
-        field: String,
-    },
 }
 
 /// One alert.

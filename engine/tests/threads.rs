@@ -215,6 +215,13 @@ fn reordered_events_give_the_alerts_of_sorted_ones() {
     let reordered = check(&packs, &came.join("\n"), &Asking { reorder: enough, ..Asking::default() });
     assert_eq!(reordered.alerts, model.alerts);
     assert_eq!(reordered.counters.matcher.late, 0);
+    let asked = Suppression { by: vec!["process.name".to_owned()], window: 10 * SECOND, missing: Missing::Suppress };
+    let suppression = SuppressionOptions { default: Some(Asked::Suppression(asked)), ..SuppressionOptions::default() };
+    let of_sorted =
+        replay(&packs, &sorted(&came).join("\n"), &Asking { suppression: suppression.clone(), ..Asking::default() });
+    let range = TimeRange::default();
+    let suppressed = check(&packs, &came.join("\n"), &Asking { reorder: enough, suppression, range });
+    assert_eq!(suppressed.alerts, of_sorted.alerts);
     let little = ReorderOptions { bound: 300 * SECOND, events: 3 };
     let told = check(&packs, &came.join("\n"), &Asking { reorder: little, ..Asking::default() });
     let counters = &told.counters;
