@@ -6,8 +6,12 @@ use anyhow::{Context, Result, bail};
 use eqlc::compile::{CompileOptions, PackOptions, build_pack, compile_rules};
 use eqlc::rules::files;
 use kestrel_engine::input;
+use kestrel_engine::klog::TimeRange;
 use kestrel_engine::runtime::RuntimeKind;
-use kestrel_engine::session::{NamedPack, Replay, Session, SessionOptions};
+use kestrel_engine::session::parallel::{
+    Chunk, ChunkItem, ChunkLimits, Feed, Worker, feed_failure, feed_input, pipeline,
+};
+use kestrel_engine::session::{NamedPack, PreparedPacks, Replay, Session, SessionOptions};
 
 /// What became of rule files that were built with `--keep-going`.
 #[derive(Debug)]
@@ -62,6 +66,50 @@ pub fn alerts(pack: &NamedPack, recording: &Path, runtime: RuntimeKind) -> Resul
         bail!("{} documents of {} are no events", replay.counters().invalid, recording.display());
     }
     input.warnings().first().map_or(Ok(lines), |warning| bail!("{}: {warning}", recording.display()))
+}
+
+/// The alerts of packs over a recording, replayed by so many threads in chunks of so many documents.
+///
+/// # Errors
+/// When the recording cannot be read whole, a document is no event, the runtime fails, or a thread does.
+pub fn alerts_in_threads(
+    packs: &[NamedPack],
+    recording: &Path,
+    runtime: RuntimeKind,
+    (threads, items): (usize, usize),
+) -> Result<Vec<String>> {
+    let options = SessionOptions { runtime, ..SessionOptions::default() };
+    let prepared = PreparedPacks::new(packs, options, None)?;
+    let mut session = Session::of_documents(&prepared)?;
+    let mut replay = Replay::new(&session);
+    let workers = Worker::many(threads, &session, &prepared, TimeRange::default())?;
+    let workers: Vec<_> = workers.into_iter().map(|mut worker| move |chunk: &mut Chunk| worker.work(chunk)).collect();
+    let limits = ChunkLimits { items, ..ChunkLimits::default() };
+    let feed = |feed: &mut Feed<Chunk>| match input::open(recording) {
+        Ok(mut input) => {
+            feed_input(feed, &mut input, limits, &|| false);
+        }
+        Err(error) => feed_failure(feed, error),
+    };
+    let (mut lines, mut trouble) = (Vec::new(), None);
+    let take = |chunk: &mut Chunk| {
+        replay.take_chunk(&mut session, chunk, &mut |alert| lines.push(alert.line.clone()));
+        trouble = chunk.take_failure().map(|error| error.to_string());
+        for item in chunk.items() {
+            match item {
+                ChunkItem::Event(..) => {}
+                ChunkItem::Invalid { line, reason } => trouble = Some(format!("{line}: {reason}")),
+                ChunkItem::Damaged { message } => trouble = Some(message.to_owned()),
+            }
+        }
+        trouble.is_none()
+    };
+    pipeline::run(feed, workers, take)?;
+    session.finish(&mut |alert| lines.push(alert.line.clone()));
+    if let Some(trouble) = trouble.or(session.runtime_error().map(str::to_owned)) {
+        bail!("{}, {threads} threads: {trouble}", recording.display());
+    }
+    Ok(lines)
 }
 
 /// The root of the project.

@@ -24,7 +24,7 @@ use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::sinks::AlertTarget;
 
-use options::{CacheTarget, Mode, RunOptions, StatsFormat, Threads};
+use options::{CacheTarget, Mode, RunOptions, StatsFormat};
 use report::{print, say};
 
 /// Runs detection packs on this host, live, or over recorded events.
@@ -105,9 +105,14 @@ struct RunArguments {
     /// What matches lead to; in this version `detect`, which is alerts.
     #[arg(long, value_name = "detect")]
     mode: Option<Mode>,
-    /// How many threads match; in this version 1.
-    #[arg(long, value_name = "1")]
-    threads: Option<Threads>,
+    /// How many threads a replay of files has to decode events and evaluate predicates, 1 to 64; the alerts are the same.
+    /// Live runs and standard input have 1. [default: the number of processors, at most 8; 1 for small files]
+    #[arg(long, value_name = "N", value_parser = options::threads)]
+    threads: Option<usize>,
+    /// Has events wait until event time has passed theirs by so much (`500ms`, `5s`, `1m`), and takes them in the order of
+    /// their times; 0 takes them as they come. [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = options::reorder)]
+    reorder: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,10 @@
 //! max_unused = "24h"
 //! program_failures = 3
 //!
+//! [events]
+//! reorder = "5s"
+//! reorder_events = 65536
+//!
 //! [live]
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
@@ -89,9 +93,22 @@ pub struct Config {
     /// Limits.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// The order of events.
+    #[serde(default)]
+    pub events: EventsConfig,
     /// The live source.
     #[serde(default)]
     pub live: LiveConfig,
+}
+
+/// `[events]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsConfig {
+    /// As `--reorder`.
+    pub reorder: Option<String>,
+    /// The most events that wait for earlier ones.
+    pub reorder_events: Option<usize>,
 }
 
 /// `[live]`.

@@ -9,37 +9,42 @@
 //! ```
 //!
 //! The order of alerts is that of the events; for one event, that of the packs, then that of the matcher. It does not
-//! depend on the runtime.
+//! depend on the runtime, nor on how many threads do the part of the work that knows no order (`parallel`).
 
 use kestrel_core::alert::{AlertMaker, AlertRule};
-use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherError, MatcherOptions};
+use kestrel_core::matcher::{Match, Matcher, MatcherCounters, MatcherOptions};
 use kestrel_core::program::ProgramReport;
-use kestrel_core::runtime::RuntimeError;
 use kestrel_core::sequence::SequenceCounters;
 use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::frame::FrameBuilder;
 use kestrel_ir::model::RuleKind;
-use kestrel_ir::pack::{Manifest, PackError};
+use kestrel_ir::pack::Manifest;
 use kestrel_schema::{EventFields, Schema};
 use serde_json::Value as Json;
-use thiserror::Error;
 
-use crate::program::{PreparedPrograms, ProgramError, ProgramOptions};
+use crate::program::{PreparedPrograms, ProgramOptions};
 use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind};
 
+mod error;
 mod explain;
 mod packs;
+pub mod parallel;
 mod prepared;
+mod reorder;
 mod replay;
 pub mod suppression;
 mod trust;
 
+pub use error::SessionError;
 pub use packs::{NamedPack, without_copies};
+use parallel::{Chunk, ChunkItem};
 pub use prepared::{CodeCounters, PreparedPacks};
+use reorder::ReorderBuffer;
 use suppression::{Ended, SuppressionCounters, SuppressionOptions, Suppressor};
 
-pub use replay::{Replay, ReplayCounters, Verdict};
+pub use reorder::{ReorderCounters, ReorderOptions};
+pub use replay::{Replay, ReplayCounters, TimeFilter, Verdict};
 pub use trust::{TrustError, TrustedKeys};
 
 /// How a session runs.
@@ -68,75 +73,6 @@ impl Default for SessionOptions {
     }
 }
 
-/// Why packs cannot be run.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// No pack was given.
-    #[error("there is no pack to run")]
-    NoPack,
-    /// A pack's file cannot be read.
-    #[error("cannot read pack {name}: {cause}")]
-    Io {
-        /// The pack's name.
-        name: String,
-        /// The operating system's answer.
-        cause: std::io::Error,
-    },
-    /// A pack is broken, of another version, or does not fit the schema.
-    #[error("pack {name} is refused: {cause}")]
-    Pack {
-        /// The pack's name.
-        name: String,
-        /// What is wrong with it.
-        cause: PackError,
-    },
-    /// Two packs cannot run over the same events.
-    #[error("packs {first} and {second} cannot run together: {reason}")]
-    Disagree {
-        /// The one pack's name.
-        first: String,
-        /// The other's.
-        second: String,
-        /// About what they disagree.
-        reason: String,
-    },
-    /// The runtime does not take a pack's code.
-    #[error("pack {name} cannot run: {cause}")]
-    Runtime {
-        /// The pack's name.
-        name: String,
-        /// What the runtime says.
-        cause: RuntimeError,
-    },
-    /// A hand-written predicate is refused.
-    #[error("pack {name} cannot run: {cause}")]
-    Program {
-        /// The pack's name.
-        name: String,
-        /// Which rule's, and why.
-        cause: ProgramError,
-    },
-    /// The matcher does not take a pack's rules.
-    #[error("pack {name} cannot run: {cause}")]
-    Matcher {
-        /// The pack's name.
-        name: String,
-        /// What the matcher says.
-        cause: MatcherError,
-    },
-    /// Alerts are to be suppressed by a field that the pack's events do not have.
-    #[error("pack {name} keeps no field `{field}`, by which alerts of rule `{rule}` are to be suppressed")]
-    Suppression {
-        /// The pack's name.
-        name: String,
-        /// The rule.
-        rule: String,
-        /// The field.
-        field: String,
-    },
-}
-
 /// One alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
@@ -157,6 +93,8 @@ pub struct SessionCounters {
     pub alerts: u64,
     /// What became of alerts that are like others.
     pub suppression: SuppressionCounters,
+    /// What the reorder buffer did.
+    pub reorder: ReorderCounters,
     /// Matches of rules that are switched off, which are no alerts.
     pub disabled_matches: u64,
     /// The matchers' counters, added up. Each matcher counts every event.
@@ -184,10 +122,13 @@ pub struct Session {
     code: CodeCounters,
     notes: Vec<String>,
     suppressor: Option<Suppressor>,
+    reorder: Option<ReorderBuffer>,
 }
 
 struct RunningPack {
     matcher: Matcher,
+    /// How often the runtimes of other threads did not answer, and what one of them said first.
+    failures: (u64, Option<String>),
     maker: AlertMaker,
     enabled: Vec<bool>,
 }
@@ -245,7 +186,18 @@ impl Session {
             notes: Vec::new(),
             code: packs.counters(),
             suppressor: Suppressor::new(packs.packs, &SuppressionOptions::default())?,
+            reorder: None,
         })
+    }
+
+    /// Has events wait for earlier ones. For before the first event.
+    pub fn reorder(&mut self, options: ReorderOptions) {
+        self.reorder = ReorderBuffer::new(options);
+    }
+
+    /// Whether stage one of a pack has to see all events in order, so that no other thread can answer for it.
+    fn sees_in_order(&self, pack: usize) -> bool {
+        self.reorder.is_some() || self.packs.get(pack).is_none_or(|pack| pack.matcher.needs_order())
     }
 
     /// Suppresses alerts as the operator asks, instead of as the rules alone do. For before the first event; `packs` are
@@ -295,29 +247,92 @@ impl Session {
 
     /// Takes the next event. Its alerts come with a later event's, at the latest with [`Session::flush`]: the same alerts
     /// in the same order as from [`Session::process`], for less work where many events are at hand.
+    ///
+    /// Where events are reordered, they are numbered anew, as they go on to the rules.
     pub fn queue(&mut self, event: &Event, sink: &mut dyn FnMut(&Alert)) {
-        self.events += 1;
-        if let Some(suppressor) = &mut self.suppressor {
-            suppressor.event(event.ordinal, event.timestamp);
+        let Some(mut buffer) = self.reorder.take() else { return self.go_on(event, false, sink) };
+        if buffer.push(event) {
+            while let Some(mut event) = buffer.pop_ready() {
+                event.ordinal = self.events;
+                self.go_on(&event, false, sink);
+            }
+        } else {
+            let mut late = event.clone();
+            late.ordinal = self.events;
+            self.go_on(&late, true, sink);
         }
+        self.reorder = Some(buffer);
+    }
+
+    /// Shows an event to the rules, or only to those of single events.
+    fn go_on(&mut self, event: &Event, late: bool, sink: &mut dyn FnMut(&Alert)) {
+        self.begin_event(event.ordinal, event.timestamp);
         let mut full = false;
         for pack in &mut self.packs {
-            full |= pack.matcher.queue(event);
+            full |= if late { pack.matcher.queue_late(event) } else { pack.matcher.queue(event) };
         }
         if full {
             self.flush(sink);
         }
     }
 
-    /// Gives the alerts of all events that were taken.
+    fn begin_event(&mut self, ordinal: u64, timestamp: i64) {
+        self.events += 1;
+        if let Some(suppressor) = &mut self.suppressor {
+            suppressor.event(ordinal, timestamp);
+        }
+    }
+
+    /// Takes a chunk of events, numbered, with what a worker has answered, and gives all their alerts, except those of
+    /// events that have to wait for earlier ones.
+    fn take_chunk(&mut self, chunk: &mut Chunk, sink: &mut dyn FnMut(&Alert)) {
+        for (number, pack) in self.packs.iter_mut().enumerate() {
+            let (count, first) = chunk.take_failures(number);
+            pack.failures.0 += count;
+            pack.failures.1 = pack.failures.1.take().or(first);
+        }
+        if self.reorder.is_some() {
+            return chunk.kept_events().iter().for_each(|event| self.queue(event, sink));
+        }
+        for item in chunk.items() {
+            if let ChunkItem::Event(head, _) = item {
+                self.begin_event(head.ordinal, head.timestamp);
+            }
+        }
+        self.give(sink, |number, matcher, matches| {
+            if !matcher.needs_order() {
+                return chunk.batches(number).iter().for_each(|batch| matcher.take(batch, matches));
+            }
+            for event in chunk.kept_events() {
+                if matcher.queue(event) {
+                    matcher.flush(matches);
+                }
+            }
+            matcher.flush(matches);
+        });
+    }
+
+    /// Gives the alerts of all events that were taken, except those that wait for earlier ones.
     pub fn flush(&mut self, sink: &mut dyn FnMut(&Alert)) {
-        self.give(sink, Matcher::flush);
+        self.give(sink, |_, matcher, matches| matcher.flush(matches));
+    }
+
+    /// No more events come, for whatever reason: gives the alerts of all that were taken.
+    pub fn stop_waiting(&mut self, sink: &mut dyn FnMut(&Alert)) {
+        if let Some(mut buffer) = self.reorder.take() {
+            while let Some(mut event) = buffer.pop() {
+                event.ordinal = self.events;
+                self.go_on(&event, false, sink);
+            }
+            self.reorder = Some(buffer);
+        }
+        self.flush(sink);
     }
 
     /// The end of the events: gives the alerts that waited for more time to pass.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&Alert)) {
-        self.flush(sink);
-        self.give(sink, Matcher::finish);
+        self.stop_waiting(sink);
+        self.give(sink, |_, matcher, matches| matcher.finish(matches));
         self.end_suppression(sink);
     }
 
@@ -331,9 +346,9 @@ impl Session {
     }
 
     /// Has every pack tell its matches and gives their alerts in the order of the events, then of the packs.
-    fn give(&mut self, sink: &mut dyn FnMut(&Alert), step: impl Fn(&mut Matcher, &mut Vec<Match>)) {
+    fn give(&mut self, sink: &mut dyn FnMut(&Alert), step: impl Fn(usize, &mut Matcher, &mut Vec<Match>)) {
         for (number, pack) in self.packs.iter_mut().enumerate() {
-            step(&mut pack.matcher, &mut self.matches);
+            step(number, &mut pack.matcher, &mut self.matches);
             if let Some(programs) = pack.matcher.programs() {
                 programs.take_notes(&mut self.notes);
             }
@@ -384,6 +399,7 @@ impl Session {
             alerts: self.alerts,
             disabled_matches: self.disabled_matches,
             suppression: self.suppressor.as_ref().map(Suppressor::counters).unwrap_or_default(),
+            reorder: self.reorder.as_ref().map(ReorderBuffer::counters).unwrap_or_default(),
             ..SessionCounters::default()
         };
         for pack in &self.packs {
@@ -397,7 +413,7 @@ impl Session {
             sum.late += matcher.late;
             sum.late_beyond_bound += matcher.late_beyond_bound;
             sum.turned_down += matcher.turned_down;
-            sum.runtime_failures += matcher.runtime_failures;
+            sum.runtime_failures += matcher.runtime_failures + pack.failures.0;
             let (sequences, live_keys) = pack.matcher.sequence_counters();
             counters.sequences += sequences;
             counters.live_keys += live_keys as u64;
@@ -408,7 +424,7 @@ impl Session {
 
     /// What the runtime said when it failed first, if it did. The interpreter then decided in its place.
     pub fn runtime_error(&self) -> Option<&str> {
-        self.packs.iter().find_map(|pack| pack.matcher.runtime_error())
+        self.packs.iter().find_map(|pack| pack.matcher.runtime_error().or(pack.failures.1.as_deref()))
     }
 }
 
@@ -428,7 +444,7 @@ impl RunningPack {
         let rules = alert_rules(pack.manifest(), pack.ir().rules.iter().map(|rule| &rule.kind));
         let maker = AlertMaker::new(&pack.ir().layout, &schema, rules, &named.content_hash());
         let enabled = pack.manifest().rules.iter().map(|rule| rule.enabled).collect();
-        Ok(RunningPack { matcher, maker, enabled })
+        Ok(RunningPack { matcher, failures: (0, None), maker, enabled })
     }
 
     /// Whether the rule of a match is switched on.

@@ -63,6 +63,8 @@ pub struct RunStats {
     pub source: &'static str,
     /// The runtime's name.
     pub runtime: &'static str,
+    /// How many threads did stage one.
+    pub threads: usize,
     /// How many packs ran.
     pub packs: usize,
     /// How many rules they have.
@@ -178,6 +180,7 @@ impl RunStats {
             events,
             alerts,
             suppression,
+            reorder,
             disabled_matches,
             matcher,
             sequences,
@@ -187,6 +190,7 @@ impl RunStats {
         let mut stats = json!({
             "source": self.source,
             "runtime": self.runtime,
+            "threads": self.threads,
             "packs": self.packs,
             "rules": self.rules,
             "disabled_rules": self.disabled_rules,
@@ -201,6 +205,10 @@ impl RunStats {
                 "summaries": suppression.summaries,
                 "groups": suppression.groups,
                 "evicted": suppression.evicted,
+            },
+            "reorder": {
+                "left_early": reorder.left_early,
+                "most_waiting": reorder.most_waiting,
             },
             "matches_of_disabled_rules": disabled_matches,
             "load_seconds": self.loading.as_secs_f64(),

@@ -99,7 +99,7 @@ fn statistics_are_one_json_object() {
 fn what_is_not_tried_ends_with_2() {
     let folder = prepared("usage");
     std::fs::write(folder.join("bad.toml"), "thread = 4\n").expect("a file");
-    std::fs::write(folder.join("threads.toml"), "pack = ['p.kpkg']\nthreads = 4\n").expect("a file");
+    std::fs::write(folder.join("threads.toml"), "pack = ['p.kpkg']\nthreads = 0\n").expect("a file");
     for (arguments, says) in [
         ("", "there is no pack to run"),
         ("--pack missing.kpkg --stdin", "cannot read pack missing.kpkg: No such file or directory"),
@@ -108,7 +108,8 @@ fn what_is_not_tried_ends_with_2() {
         ("--pack p.kpkg --stdin --runtime jvm", "unknown runtime `jvm`, expected `interp`, `wasm`, `lua` or `native`"),
         ("--pack p.kpkg --stdin --runtime wasm", "the pack has no code for the wasm runtime"),
         ("--pack p.kpkg --stdin --mode enforce", "mode `enforce` is not in this version"),
-        ("--pack p.kpkg --stdin --threads 2", "this version matches on one thread"),
+        ("--pack p.kpkg --stdin --threads 65", "expected a number of threads from 1 to 64"),
+        ("--pack p.kpkg --stdin --reorder 5", "expected a length of time such as"),
         ("--pack p.kpkg --stdin --alerts tcp:siem:514", "this transport is for syslog"),
         ("--pack p.kpkg --stdin --alerts bulk+https://siem/", "the address of a bulk interface ends with `/_bulk`"),
         ("--pack p.kpkg --stdin --alerts a --alerts a", "alerts go to a twice"),
@@ -118,7 +119,7 @@ fn what_is_not_tried_ends_with_2() {
         ("--pack p.kpkg --replay e.ndjson --duration 1", "cannot be used with"),
         ("--pack p.kpkg --replay e.ndjson --alerts e.ndjson", "would write over a file that is read"),
         ("--config bad.toml --stdin", "unknown field `thread`"),
-        ("--config threads.toml --stdin", "this version matches on one thread"),
+        ("--config threads.toml --stdin", "expected a number of threads from 1 to 64"),
         ("log cat e.ndjson", "this is no event log"),
         ("log import missing -o x.klog", "cannot read missing"),
         ("log import e.ndjson -o e.ndjson", "is read and cannot be written at once"),

@@ -24,6 +24,8 @@ use crate::runtime::RuntimeError;
 pub const MAX_BATCH_EVENTS: usize = 64;
 /// A batch with so many bytes of frames takes no more events.
 const MAX_BATCH_BYTES: usize = 512 << 10;
+/// Where a frame holds its event's ordinal (`kestrel_ir::frame`).
+const FRAME_ORDINAL: Range<usize> = 24..32;
 
 /// Events that are evaluated together. Keeps its memory when it is cleared.
 #[derive(Debug, Default)]
@@ -116,6 +118,19 @@ impl Batch {
         self.events.push(BatchEvent { timestamp, ordinal, frame, pairs });
     }
 
+    /// Numbers the events anew, from `first` on in their order: for a batch whose events were not yet counted when it was
+    /// made. A passed event has no frame that shows its number.
+    pub fn number_from(&mut self, first: u64) {
+        let Batch { events, frames, .. } = self;
+        for (event, ordinal) in events.iter_mut().zip(first..) {
+            event.ordinal = ordinal;
+            let frame = frames.get_mut(event.frame.clone());
+            if let Some(place) = frame.and_then(|frame| frame.get_mut(FRAME_ORDINAL)) {
+                place.copy_from_slice(&ordinal.to_le_bytes());
+            }
+        }
+    }
+
     /// When an event was and its arrival number.
     pub fn time(&self, event: usize) -> Option<(i64, u64)> {
         self.events.get(event).map(|event| (event.timestamp, event.ordinal))
@@ -192,5 +207,34 @@ impl Batch {
     /// What could not be evaluated and why, taken out.
     pub fn take_failures(&mut self) -> Vec<(usize, RuntimeError)> {
         std::mem::take(&mut self.failures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kestrel_ir::event::FieldTable;
+    use kestrel_ir::frame::FrameBuilder;
+    use kestrel_ir::layout::Layout;
+
+    use super::*;
+
+    #[test]
+    fn events_are_numbered_in_their_order_and_their_frames_say_so() {
+        let mut builder = FrameBuilder::new(&Layout::default(), &FieldTable::new());
+        let mut batch = Batch::default();
+        for number in 0..3 {
+            let mut event = Event::new();
+            (event.timestamp, event.ordinal) = (number, 90);
+            if number == 1 {
+                batch.pass(&event);
+            } else {
+                batch.push(builder.build(&event), AtomCache::default);
+            }
+        }
+        batch.number_from(7);
+        let times: Vec<_> = (0..3).map(|number| batch.time(number)).collect();
+        assert_eq!(times, [Some((0, 7)), Some((1, 8)), Some((2, 9))]);
+        let frames: Vec<_> = (0..3).map(|number| batch.frame(number).map(|frame| frame.ordinal())).collect();
+        assert_eq!(frames, [Some(7), None, Some(9)]);
     }
 }

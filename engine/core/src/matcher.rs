@@ -15,6 +15,7 @@ use kestrel_ir::model::{Ir, RuleIndex};
 use thiserror::Error;
 
 use crate::atoms::AtomsError;
+use crate::batch::Batch;
 use crate::evidence::{EventOrder, Evidence};
 use crate::key::{JoinKey, KeyPart};
 use crate::program::{Findings, ProgramReport, Programs};
@@ -213,6 +214,14 @@ impl Matcher {
         two.take(one.batch(), is_late, programs.as_deref_mut(), one.interpreter(), out);
         one.clear();
         late.clear();
+    }
+
+    /// Matches events that another stage one of the same pack has queued and evaluated, after those that are queued here.
+    /// Batches come in the order of their events.
+    pub fn take(&mut self, batch: &Batch, out: &mut Vec<Match>) {
+        self.flush(out);
+        let Matcher { one, two, programs, .. } = self;
+        two.take(batch, |_| false, programs.as_deref_mut(), one.interpreter(), out);
     }
 
     /// The end of the events: decides what still waits for time to pass.

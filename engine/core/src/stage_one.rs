@@ -120,6 +120,13 @@ impl StageOne {
         &self.batch
     }
 
+    /// Gives the batch away, evaluated or not, and goes on with `other`, which is emptied: for whoever has another thread
+    /// look at the answers. Batches that come back keep their memory.
+    pub fn exchange(&mut self, other: &mut Batch) {
+        std::mem::swap(&mut self.batch, other);
+        self.batch.clear();
+    }
+
     /// Forgets the events of the batch.
     pub fn clear(&mut self) {
         self.batch.clear();
@@ -168,6 +175,12 @@ impl StageOne {
     /// What the runtime said when it failed first, if it did.
     pub fn runtime_error(&self) -> Option<&str> {
         self.failures.first.as_deref()
+    }
+
+    /// How often the runtime did not answer since this was asked last, and what it said first.
+    pub fn take_failures(&mut self) -> (u64, Option<String>) {
+        let Failures { count, first } = std::mem::take(&mut self.failures);
+        (count, first)
     }
 
     /// The layout of the frames.

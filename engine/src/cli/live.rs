@@ -32,7 +32,8 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
     let prepared = packs.prepare(options)?;
     let kinds = wanted_kinds(&packs.packs);
     let mut source = LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
-    let session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
+    let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
+    session.reorder(options.reorder);
     let mut run = Run::new(options, packs, session, "live")?;
     say(&format!(
         "live on this host: {}; {} of {}, runtime {}, alerts to {}",
@@ -92,6 +93,7 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
             break;
         }
     }
+    run.with_session(|session, hand_on| session.stop_waiting(hand_on));
     let ledger = source.ledger().map_err(Failure::failed)?;
     drop(source);
     run.stats.ledger = LossLedger::of_live(&ledger, run.session.counters().events);

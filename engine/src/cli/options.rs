@@ -13,9 +13,10 @@ use kestrel_engine::live::LiveOptions;
 use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
-use kestrel_engine::session::SessionOptions;
 use kestrel_engine::session::suppression::SuppressionOptions;
+use kestrel_engine::session::{ReorderOptions, SessionOptions};
 use kestrel_engine::sinks::{AlertTarget, SinkOptions, UnknownTarget};
+use kestrel_ir::time::parse_duration;
 
 use super::{Failure, RunArguments};
 
@@ -41,6 +42,9 @@ pub(super) struct RunOptions {
     pub(super) record: Option<PathBuf>,
     pub(super) record_sync: SyncPolicy,
     pub(super) range: TimeRange,
+    /// How many threads stage one has; the run chooses when nothing is said.
+    pub(super) threads: Option<usize>,
+    pub(super) reorder: ReorderOptions,
     pub(super) code_cache: CacheTarget,
     pub(super) stats: Option<StatsFormat>,
     pub(super) duration: Option<Duration>,
@@ -121,19 +125,22 @@ impl FromStr for Mode {
     }
 }
 
-/// `--threads`: there is one so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Threads;
+/// The most events that may wait for earlier ones.
+const MAX_REORDER_EVENTS: usize = 1 << 24;
+/// The most threads of a run.
+const MAX_THREADS: usize = 64;
 
-impl FromStr for Threads {
-    type Err = String;
+/// `--threads`.
+pub(super) fn threads(word: &str) -> Result<usize, String> {
+    let threads = word.parse().ok().filter(|threads| (1..=MAX_THREADS).contains(threads));
+    threads.ok_or_else(|| format!("expected a number of threads from 1 to {MAX_THREADS}"))
+}
 
-    fn from_str(word: &str) -> Result<Threads, String> {
-        match word.parse::<u32>() {
-            Ok(1) => Ok(Threads),
-            Ok(0) | Err(_) => Err("expected a number of threads".to_owned()),
-            Ok(_) => Err("this version matches on one thread".to_owned()),
-        }
+/// `--reorder`, in nanoseconds.
+pub(super) fn reorder(word: &str) -> Result<i64, String> {
+    match word {
+        "0" => Ok(0),
+        _ => parse_duration(word).ok_or_else(|| "expected a length of time such as `500ms`, `5s` or `1m`".to_owned()),
     }
 }
 
@@ -165,9 +172,16 @@ impl RunOptions {
 }
 
 fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> {
-    // There is one mode and one number of threads; what matters is that another one was refused.
+    // There is one mode; what matters is that another one was refused.
     of_config(config.mode.as_deref(), "mode", Mode::from_str)?;
-    of_config(config.threads.map(|threads| threads.to_string()).as_deref(), "threads", Threads::from_str)?;
+    let of_file = of_config(config.threads.map(|threads| threads.to_string()).as_deref(), "threads", threads)?;
+    let threads = arguments.threads.or(of_file);
+    let of_file = of_config(config.events.reorder.as_deref(), "events.reorder", reorder)?;
+    let mut reorder = ReorderOptions { bound: arguments.reorder.or(of_file).unwrap_or(0), ..ReorderOptions::default() };
+    reorder.events = config.events.reorder_events.unwrap_or(reorder.events);
+    if !(1..=MAX_REORDER_EVENTS).contains(&reorder.events) {
+        return Err(anyhow!("the configuration's `events.reorder_events` is from 1 to {MAX_REORDER_EVENTS}"));
+    }
     let of_file = of_config(config.runtime.as_deref(), "runtime", runtime)?;
     let kind = arguments.runtime.or(of_file).unwrap_or(RuntimeKind::Wasm);
     let of_file = of_config(config.profile.as_deref(), "profile", |word| {
@@ -215,6 +229,8 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         record: arguments.record.or(config.record),
         record_sync: arguments.record_sync.or(record_sync).unwrap_or_default(),
         range,
+        threads,
+        reorder,
         code_cache: arguments.code_cache.or(code_cache).unwrap_or_default(),
         stats: arguments.stats.or(of_file),
         duration: arguments.duration,

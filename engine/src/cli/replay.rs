@@ -1,26 +1,32 @@
 //! A run over files or standard input.
 
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use kestrel_engine::input::{Document, Input, InputError, Item};
-use kestrel_engine::session::{Alert, Replay, Session, Verdict};
+use kestrel_engine::session::parallel::{
+    Chunk, ChunkItem, ChunkLimits, Feed, Worker, feed_failure, feed_input, pipeline,
+};
+use kestrel_engine::session::{Alert, Replay, Session, TimeFilter, Verdict};
 use kestrel_engine::stats::LossLedger;
-use kestrel_ir::event::{Event, FieldTable};
-use kestrel_ir::event_json::Decoder;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::Failure;
 use super::options::RunOptions;
-use super::report::Trouble;
+use super::report::{Trouble, say};
 use super::run::{ReadPacks, Run, stopped};
 
 /// How often a wait for standard input looks whether the run is to end.
 const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+/// The most threads of a run that is not told how many.
+const USUAL_THREADS: usize = 8;
+/// Files with fewer bytes are done before more threads are ready.
+const WORTH_THREADS: u64 = 1 << 20;
 
 /// Runs over files, one after the other, as over one stream.
 pub(super) fn run(
@@ -30,12 +36,22 @@ pub(super) fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<u8, Failure> {
     // All are looked at first, so that a misspelt name does not show after an hour.
-    for file in files.iter().filter(|file| file.as_os_str() != "-") {
-        file.metadata().with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)?;
+    let about = |file: &PathBuf| {
+        file.metadata().with_context(|| format!("cannot read {}", file.display())).map_err(Failure::usage)
+    };
+    let is_stdin = |file: &&PathBuf| file.as_path() == Path::new("-");
+    let metadata = files.iter().filter(|file| !is_stdin(file)).map(about).collect::<Result<Vec<_>, _>>()?;
+    let streams = files.iter().any(|file| is_stdin(&file)) || !metadata.iter().all(Metadata::is_file);
+    let bytes = metadata.iter().map(Metadata::len).sum();
+    let threads = threads(options.threads, streams, bytes);
+    let mut replaying = Replaying::new(options, packs, "replay", threads)?;
+    if threads > 1 {
+        let status = replaying.in_threads(files, stop);
+        let ended = replaying.finish(stop);
+        return Ok(if status > 0 { status } else { ended });
     }
-    let mut replaying = Replaying::new(options, packs, "replay")?;
     for file in files {
-        let input = if file.as_os_str() == "-" { open_stdin(options, stop) } else { Input::open(file, options.input) };
+        let input = if is_stdin(&file) { open_stdin(options, stop) } else { Input::open(file, options.input) };
         if let Err(failure) = replaying.input(input, stop, false) {
             // What was read is still answered.
             let status = failure.tell();
@@ -49,9 +65,22 @@ pub(super) fn run(
     Ok(replaying.finish(stop))
 }
 
+/// How many threads a replay has. What comes through a pipe is answered as it comes, by one.
+fn threads(asked: Option<usize>, streams: bool, bytes: u64) -> usize {
+    match asked {
+        Some(asked) if streams && asked > 1 => {
+            say("warning: what is no file is replayed by one thread");
+            1
+        }
+        Some(asked) => asked,
+        None if streams || bytes < WORTH_THREADS => 1,
+        None => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(USUAL_THREADS)),
+    }
+}
+
 /// Runs over standard input. Alerts are written as they come.
 pub(super) fn run_stdin(options: &RunOptions, packs: &ReadPacks, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
-    let mut replaying = Replaying::new(options, packs, "stdin")?;
+    let mut replaying = Replaying::new(options, packs, "stdin", 1)?;
     replaying.wait(stop).map_err(Failure::failed)?;
     let read = replaying.input(open_stdin(options, stop), stop, true);
     let status = read.err().map_or(0, Failure::tell);
@@ -66,31 +95,90 @@ struct Replaying<'o> {
     run: Run<'o>,
     replay: Replay,
     trouble: Trouble,
+    workers: Vec<Worker>,
+    /// Whether a thread failed, so that the events have no end but a gap.
+    torn: bool,
 }
 
 impl<'o> Replaying<'o> {
-    fn new(options: &'o RunOptions, packs: &'o ReadPacks, source: &'static str) -> Result<Replaying<'o>, Failure> {
-        let session = Session::of_documents(&packs.prepare(options)?).map_err(Failure::usage)?;
+    fn new(
+        options: &'o RunOptions,
+        packs: &'o ReadPacks,
+        source: &'static str,
+        threads: usize,
+    ) -> Result<Replaying<'o>, Failure> {
+        let prepared = packs.prepare(options)?;
+        let mut session = Session::of_documents(&prepared).map_err(Failure::usage)?;
+        session.reorder(options.reorder);
+        let workers = if threads > 1 { threads } else { 0 };
+        let workers = Worker::many(workers, &session, &prepared, options.range).map_err(Failure::usage)?;
         let replay = Replay::new(&session);
-        Ok(Replaying { run: Run::new(options, packs, session, source)?, replay, trouble: Trouble::default() })
+        let mut run = Run::new(options, packs, session, source)?;
+        run.stats.threads = threads;
+        Ok(Replaying { run, replay, trouble: Trouble::default(), workers, torn: false })
+    }
+
+    /// Replays files with the workers; the status so far.
+    fn in_threads(&mut self, files: &[PathBuf], stop: &AtomicBool) -> u8 {
+        let mut status = 0;
+        let (options, range) = (self.run.options.input, self.run.options.range);
+        let feed = |feed: &mut Feed<Chunk>| {
+            for file in files {
+                let mut input = match Input::open(file, options) {
+                    Ok(input) => input.with_range(range),
+                    Err(error) => return feed_failure(feed, error),
+                };
+                if !feed_input(feed, &mut input, ChunkLimits::default(), &|| stopped(stop)) {
+                    return;
+                }
+            }
+        };
+        let workers: Vec<_> = std::mem::take(&mut self.workers)
+            .into_iter()
+            .map(|mut worker| move |chunk: &mut Chunk| worker.work(chunk))
+            .collect();
+        let ran = pipeline::run(feed, workers, |chunk| {
+            self.chunk(chunk);
+            self.answer();
+            if let Some(error) = chunk.take_failure() {
+                status = Failure::usage(error).tell();
+                return false;
+            }
+            !self.ends(stop)
+        });
+        match ran {
+            Ok(()) => status,
+            Err(error) => {
+                self.torn = true;
+                Failure::failed(error).tell()
+            }
+        }
+    }
+
+    fn chunk(&mut self, chunk: &mut Chunk) {
+        let Replaying { run, replay, trouble, .. } = self;
+        run.with_session(|session, hand_on| replay.take_chunk(session, chunk, hand_on));
+        for item in chunk.items() {
+            match item {
+                ChunkItem::Event(head, document) => run.record_document(&head, document),
+                ChunkItem::Invalid { line, reason } => trouble.invalid(chunk.name(), chunk.unit(), line, reason),
+                ChunkItem::Damaged { message } => trouble.damaged(chunk.name(), message),
+            }
+        }
     }
 
     fn input(&mut self, input: Result<Input, InputError>, stop: &AtomicBool, prompt: bool) -> Result<(), Failure> {
         let range = self.run.options.range;
         let mut input = input.map_err(Failure::usage)?.with_range(range);
         let (name, unit) = (input.name().to_owned(), input.unit());
-        let mut times = (!range.is_all()).then(|| Times::new(&self.run.session));
+        let mut times = TimeFilter::new(self.run.session.event_fields(), range);
         while !self.ends(stop) {
             if prompt && !input.has_more_at_hand() {
                 self.wait(stop).map_err(Failure::failed)?;
             }
             self.answer();
             match input.next_item() {
-                Ok(Some(Item::Document(document)))
-                    if times
-                        .as_mut()
-                        .and_then(|times| times.of(&document))
-                        .is_some_and(|time| !range.contains(time)) => {}
+                Ok(Some(Item::Document(document))) if !times.passes(&document) => {}
                 Ok(Some(Item::Document(document))) => self.document(&name, unit, &document, prompt),
                 Ok(Some(Item::Invalid { line, reason })) => {
                     self.replay.count_invalid();
@@ -105,7 +193,7 @@ impl<'o> Replaying<'o> {
     }
 
     fn document(&mut self, name: &str, unit: &str, document: &Document<'_>, prompt: bool) {
-        let Replaying { run, replay, trouble } = self;
+        let Replaying { run, replay, trouble, .. } = self;
         let mut alerts = false;
         let verdict = run.with_session(|session, hand_on| {
             let mut hand_on = |alert: &Alert| {
@@ -156,35 +244,14 @@ impl<'o> Replaying<'o> {
 
     fn finish(mut self, stop: &AtomicBool) -> u8 {
         let interrupted = stopped(stop);
-        self.run.with_session(|session, hand_on| session.flush(hand_on));
-        if !interrupted {
+        self.run.with_session(|session, hand_on| session.stop_waiting(hand_on));
+        if !interrupted && !self.torn {
             // Only the end of the events tells that what is still waited for does not come.
             self.run.with_session(|session, hand_on| session.finish(hand_on));
         }
         self.trouble.finish();
         self.count();
         self.run.finish(interrupted)
-    }
-}
-
-/// Tells the times of documents, for whoever wants only some of them.
-struct Times {
-    decoder: Decoder,
-    event: Event,
-}
-
-impl Times {
-    fn new(session: &Session) -> Times {
-        // No field is wanted but the time.
-        Times { decoder: Decoder::new(&FieldTable::new(), session.event_fields()), event: Event::new() }
-    }
-
-    /// The document's time; `None` when it is no event.
-    fn of(&mut self, document: &Document<'_>) -> Option<i64> {
-        match document.record {
-            Some(record) => Some(record.timestamp),
-            None => self.decoder.decode(document.bytes, &mut self.event).ok().map(|()| self.event.timestamp),
-        }
     }
 }
 

@@ -122,6 +122,7 @@ impl<'o> Run<'o> {
         let stats = RunStats {
             source,
             runtime: session.runtime().name(),
+            threads: 1,
             packs: packs.len(),
             rules: rules().count(),
             disabled_rules: rules().filter(|rule| !rule.enabled).count(),
@@ -154,10 +155,17 @@ impl<'o> Run<'o> {
 
     /// Writes an event to the event log, if there is one. `document` is asked for only then.
     pub(super) fn record(&mut self, event: &Event, document: impl FnOnce() -> Vec<u8>) {
-        let Some(recorder) = &mut self.recorder else { return };
+        if self.recorder.is_none() {
+            return;
+        }
         let Event { timestamp, tiebreaker, ordinal, flags, .. } = *event;
-        let head = RecordHead { timestamp, tiebreaker, ordinal, flags };
-        let written = recorder.append(&head, &document());
+        self.record_document(&RecordHead { timestamp, tiebreaker, ordinal, flags }, &document());
+    }
+
+    /// Writes an event whose document is at hand to the event log, if there is one.
+    pub(super) fn record_document(&mut self, head: &RecordHead, document: &[u8]) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let written = recorder.append(head, document);
         self.recorded(written);
     }
 

@@ -1,10 +1,13 @@
 //! Documents into a session: decodes each, numbers the events, counts what is no event.
 
-use kestrel_ir::event::Event;
+use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::{DecodeError, Decoder};
+use kestrel_schema::EventFields;
 
+use super::parallel::Chunk;
 use super::{Alert, Session};
 use crate::input::Document;
+use crate::klog::TimeRange;
 
 /// What a replay did with its documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,19 +69,22 @@ impl Replay {
         sink: &mut dyn FnMut(&Alert),
         step: impl Fn(&mut Session, &Event, &mut dyn FnMut(&Alert)),
     ) -> Verdict<'_> {
-        if let Err(error) = self.decoder.decode(document.bytes, &mut self.event) {
+        if let Err(error) = decode(&self.decoder, document, &mut self.event) {
             self.counters.invalid += 1;
             return Verdict::Invalid(error);
-        }
-        if let Some(record) = document.record {
-            self.event.timestamp = record.timestamp;
-            self.event.tiebreaker = record.tiebreaker;
-            self.event.flags.insert(record.flags);
         }
         self.event.ordinal = self.counters.events;
         self.counters.events += 1;
         step(session, &self.event, sink);
         Verdict::Event(&self.event)
+    }
+
+    /// Takes a chunk that a [`Worker`](super::parallel::Worker) of this session has answered: the same alerts as if its
+    /// documents were queued one after the other. Chunks come in order.
+    pub fn take_chunk(&mut self, session: &mut Session, chunk: &mut Chunk, sink: &mut dyn FnMut(&Alert)) {
+        self.counters.invalid += chunk.invalid();
+        self.counters.events += chunk.number_from(self.counters.events);
+        session.take_chunk(chunk, sink);
     }
 
     /// Counts something that the input could not even give as a document.
@@ -89,5 +95,44 @@ impl Replay {
     /// What the replay did so far.
     pub fn counters(&self) -> ReplayCounters {
         self.counters
+    }
+}
+
+/// Reads a document; of a record of an event log, what the log says of it goes before what the document says.
+pub(super) fn decode(decoder: &Decoder, document: &Document<'_>, event: &mut Event) -> Result<(), DecodeError> {
+    decoder.decode(document.bytes, event)?;
+    if let Some(record) = document.record {
+        event.timestamp = record.timestamp;
+        event.tiebreaker = record.tiebreaker;
+        event.flags.insert(record.flags);
+    }
+    Ok(())
+}
+
+/// Chooses documents by their times, for whoever wants only some of them.
+pub struct TimeFilter {
+    range: TimeRange,
+    /// There is none where all are wanted.
+    decoder: Option<Decoder>,
+    event: Event,
+}
+
+impl TimeFilter {
+    /// A filter for documents whose times stand in these fields.
+    pub fn new(fields: &EventFields, range: TimeRange) -> TimeFilter {
+        // No field is wanted but the time.
+        let decoder = || Decoder::new(&FieldTable::new(), fields);
+        TimeFilter { range, decoder: (!range.is_all()).then(decoder), event: Event::new() }
+    }
+
+    /// Whether a document is wanted. What is no event is: it is to be told and counted.
+    pub fn passes(&mut self, document: &Document<'_>) -> bool {
+        let Some(decoder) = &self.decoder else { return true };
+        match document.record {
+            Some(record) => self.range.contains(record.timestamp),
+            None => {
+                decoder.decode(document.bytes, &mut self.event).is_err() || self.range.contains(self.event.timestamp)
+            }
+        }
     }
 }
