@@ -4,6 +4,7 @@
 //! was not tried (usage, a file that cannot be read, a pack that is refused). Results go to standard output, everything
 //! else to standard error.
 
+mod ctl;
 mod live;
 mod log;
 mod options;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
+use kestrel_engine::config::MAX_TRACED_ENDINGS;
 use kestrel_engine::doctor;
 use kestrel_engine::klog::SyncPolicy;
 use kestrel_engine::runtime::RuntimeKind;
@@ -88,6 +90,12 @@ struct RunArguments {
     /// Prints all counters and the loss ledger on standard error at the end: `text` or `json`.
     #[arg(long, value_name = "text|json")]
     stats: Option<StatsFormat>,
+    /// Listens on this socket for `kestrel-engine ctl`, which asks a run for its state.
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    /// Keeps this many of each rule's last endings of partial matches, for `ctl explain`. [default: 0]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_TRACED_ENDINGS)))]
+    trace_endings: Option<u16>,
     /// Ends a live run after so many seconds.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["replay", "stdin"], value_parser = options::seconds)]
     duration: Option<std::time::Duration>,
@@ -115,6 +123,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Asks a running engine, over the socket of its `--control`.
+    Ctl(ctl::CtlArguments),
     /// Reads, makes and checks event logs.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -150,6 +160,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         Some(Command::Doctor { json }) => diagnose(json),
+        Some(Command::Ctl(arguments)) => ctl::run(arguments),
         Some(Command::Log(command)) => log::run(&command),
         None => RunOptions::new(cli.run).and_then(|options| run::run(&options)),
     };

@@ -12,6 +12,7 @@
 //! [limits]
 //! max_document = 16777216
 //! max_keys_per_rule = 65536
+//! max_unused = "24h"
 //! program_failures = 3
 //!
 //! [events]
@@ -34,6 +35,7 @@
 //! What the command line says wins. Paths are taken from the file's own folder. A key that is not known is an error: a
 //! misspelt one must not look as if it worked.
 
+mod limits;
 mod sink;
 mod suppress;
 
@@ -45,6 +47,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::session::suppression::SuppressionOptions;
+pub use limits::{LimitsConfig, MAX_TRACED_ENDINGS};
 pub use sink::SinkConfig;
 
 /// The largest configuration file in bytes.
@@ -73,6 +76,8 @@ pub struct Config {
     /// Which alerts are counted instead of told.
     #[serde(default, deserialize_with = "suppress::deserialize")]
     pub suppress: SuppressionOptions,
+    /// As `--control`.
+    pub control: Option<PathBuf>,
     /// As `--record`.
     pub record: Option<PathBuf>,
     /// As `--record-sync`.
@@ -94,18 +99,6 @@ pub struct Config {
     /// The live source.
     #[serde(default)]
     pub live: LiveConfig,
-}
-
-/// `[limits]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsConfig {
-    /// The longest document of an input, in bytes.
-    pub max_document: Option<usize>,
-    /// The most join keys with state, per rule.
-    pub max_keys_per_rule: Option<usize>,
-    /// After how many failures a hand-written predicate is no longer asked.
-    pub program_failures: Option<u64>,
 }
 
 /// `[events]`.
@@ -173,7 +166,8 @@ impl Config {
         let mut config =
             Config::parse(&text).map_err(|error| ConfigError::Wrong { name, message: error.to_string() })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let paths = config.pack.iter_mut().chain(&mut config.require_signature).chain(&mut config.record);
+        let paths = config.pack.iter_mut().chain(&mut config.require_signature);
+        let paths = paths.chain(&mut config.record).chain(&mut config.control);
         paths.for_each(|path| *path = folder.join(&*path));
         config.alerts.iter_mut().for_each(|target| *target = below(folder, target));
         config.sink.iter_mut().for_each(|sink| sink.move_below(folder));

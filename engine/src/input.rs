@@ -225,6 +225,15 @@ impl Input {
         }
     }
 
+    /// Whether the beginning of the next line is already here, so that whoever has other duties need not wait for the
+    /// stream. Of inputs other than plain lines this cannot be told, and it is said of them.
+    pub fn has_more_at_hand(&self) -> bool {
+        match &self.body {
+            Body::Lines(lines) if !self.ended => lines.has_more_at_hand(&self.progress),
+            _ => true,
+        }
+    }
+
     /// The next item; `None` at the end.
     ///
     /// # Errors

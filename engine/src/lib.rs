@@ -1,7 +1,9 @@
 //! The host engine: sources, runtimes, matching, alerts, replay and control.
 
 pub mod config;
+pub mod control;
 pub mod doctor;
+pub mod explain;
 pub mod input;
 pub mod klog;
 pub mod live;

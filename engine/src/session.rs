@@ -27,6 +27,7 @@ use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind};
 
 mod error;
+mod explain;
 mod packs;
 pub mod parallel;
 mod prepared;

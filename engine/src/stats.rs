@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use kestrel_core::matcher::MatcherOptions;
 use kestrel_core::program::ProgramReport;
 use serde_json::{Map, Value as Json, json};
 
@@ -72,6 +73,8 @@ pub struct RunStats {
     pub disabled_rules: usize,
     /// What the session counted.
     pub session: SessionCounters,
+    /// The limits of its state.
+    pub limits: MatcherOptions,
     /// Where the packs' machine code came from.
     pub code: CodeCounters,
     /// How long it took to read the packs and to have them ready.
@@ -124,6 +127,11 @@ impl RunStats {
         }
         if session.suppression.suppressed > 0 {
             add(&mut line, format_args!(", {} suppressed", session.suppression.suppressed));
+        }
+        for (name, _, reached) in self.state_limits() {
+            if reached > 0 {
+                add(&mut line, format_args!(", {name} reached {}", counted(reached, "time")));
+            }
         }
         if let Some(recorded) = self.recorded {
             add(&mut line, format_args!(", {recorded} recorded"));
@@ -249,6 +257,10 @@ impl RunStats {
             },
         });
         if let Some(stats) = stats.as_object_mut() {
+            let limits = self.state_limits().into_iter();
+            let limits =
+                limits.map(|(name, limit, reached)| (name.to_owned(), json!({"limit": limit, "reached": reached})));
+            stats.insert("limits".to_owned(), Json::Object(limits.collect()));
             if let Some(recorded) = self.recorded {
                 stats.insert("recorded".to_owned(), recorded.into());
             }
@@ -263,6 +275,20 @@ impl RunStats {
             }
         }
         stats
+    }
+
+    /// The limits of state by the names of their settings, and how often something had to go for each. Durations are in
+    /// seconds.
+    fn state_limits(&self) -> [(&'static str, Option<u64>, u64); 5] {
+        let (limits, reached) = (&self.limits, &self.session.sequences);
+        let unused = limits.max_unused.and_then(|unused| u64::try_from(unused / 1_000_000_000).ok());
+        [
+            ("max_keys_per_rule", Some(limits.max_keys_per_rule as u64), reached.evicted_by_rule_keys),
+            ("max_keys", Some(limits.max_keys as u64), reached.evicted_by_keys),
+            ("max_state_bytes", Some(limits.max_state_bytes as u64), reached.evicted_by_bytes),
+            ("max_waiting_per_key", Some(limits.max_waiting_per_key as u64), reached.dropped_waiting),
+            ("max_unused", unused, reached.unused),
+        ]
     }
 
     /// Alerts that reached at least one sink: those of the sink that has most.

@@ -91,20 +91,28 @@ pub enum FieldValue<'e> {
     Ip([u8; 16]),
 }
 
-#[derive(Debug, Clone, Copy)]
+/// How a value is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stored {
-    Integer(i64),
-    Float(f64),
-    Boolean(bool),
-    Text { offset: u32, length: u32 },
-    Ip([u8; 16]),
+    /// In the payload.
+    Integer,
+    /// Its bits are the payload.
+    Float,
+    /// In the payload.
+    Boolean,
+    /// In the heap: the payload is its offset, and its length in the upper half.
+    Text,
+    /// In the list of addresses: the payload is its place.
+    Ip,
 }
 
+/// A value in 16 bytes, because what an event costs is often what it takes to fetch it from memory.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     field: FieldNumber,
-    element: u32,
+    element: u16,
     stored: Stored,
+    payload: u64,
 }
 
 /// A value of an event, not looked at yet.
@@ -124,7 +132,7 @@ impl<'e> EventEntry<'e> {
     /// The number of the object that the value belongs to.
     #[inline]
     pub fn element(self) -> u32 {
-        self.entry.element
+        u32::from(self.entry.element)
     }
 
     /// The value.
@@ -147,6 +155,7 @@ pub struct Event {
     pub flags: EventFlags,
     entries: Vec<Entry>,
     heap: String,
+    addresses: Vec<[u8; 16]>,
     /// The number of the last object of each object field, while a decoder counts them.
     pub(crate) objects: Vec<(FieldNumber, u32)>,
 }
@@ -188,22 +197,23 @@ impl Event {
         self.flags = EventFlags::default();
         self.entries.clear();
         self.heap.clear();
+        self.addresses.clear();
         self.objects.clear();
     }
 
     /// Adds a value of a `long` or `date` field.
     pub fn push_integer(&mut self, field: FieldNumber, value: i64) {
-        self.push(field, 0, Stored::Integer(value));
+        self.push_value(field, 0, FieldValue::Integer(value));
     }
 
     /// Adds a value of a `double` field.
     pub fn push_float(&mut self, field: FieldNumber, value: f64) {
-        self.push(field, 0, Stored::Float(value));
+        self.push_value(field, 0, FieldValue::Float(value));
     }
 
     /// Adds a value of a `boolean` field.
     pub fn push_boolean(&mut self, field: FieldNumber, value: bool) {
-        self.push(field, 0, Stored::Boolean(value));
+        self.push_value(field, 0, FieldValue::Boolean(value));
     }
 
     /// Adds a value of a `keyword` or `version` field.
@@ -213,27 +223,26 @@ impl Event {
 
     /// Adds a value of an `ip` field.
     pub fn push_ip(&mut self, field: FieldNumber, value: IpAddr) {
-        self.push(field, 0, Stored::Ip(ip_octets(value)));
+        self.push_value(field, 0, FieldValue::Ip(ip_octets(value)));
     }
 
-    /// Adds a value that belongs to object `element` of an array of objects (0 for every other field).
+    /// Adds a value that belongs to object `element` of an array of objects (0 for every other field). An object behind
+    /// the 65,536th is left out and flags the event as [`EventFlags::TRUNCATED`].
     pub fn push_value(&mut self, field: FieldNumber, element: u32, value: FieldValue<'_>) {
-        let stored = match value {
-            FieldValue::Integer(value) => Stored::Integer(value),
-            FieldValue::Float(value) => Stored::Float(value),
-            FieldValue::Boolean(value) => Stored::Boolean(value),
-            FieldValue::Ip(octets) => Stored::Ip(octets),
-            FieldValue::Text(text) => {
-                // An event's heap is bounded by the source's line or record limit, far below 4 GiB; past that, drop.
-                let (Ok(offset), Ok(length)) = (u32::try_from(self.heap.len()), u32::try_from(text.len())) else {
-                    self.flags.insert(EventFlags::TRUNCATED);
-                    return;
-                };
-                self.heap.push_str(text);
-                Stored::Text { offset, length }
+        match value {
+            FieldValue::Integer(value) => self.push(field, element, Stored::Integer, value as u64),
+            FieldValue::Float(value) => self.push(field, element, Stored::Float, value.to_bits()),
+            FieldValue::Boolean(value) => self.push(field, element, Stored::Boolean, u64::from(value)),
+            FieldValue::Ip(octets) => {
+                self.addresses.push(octets);
+                self.push(field, element, Stored::Ip, self.addresses.len() as u64 - 1);
             }
-        };
-        self.push(field, element, stored);
+            FieldValue::Text(text) => {
+                let start = self.heap.len();
+                self.heap.push_str(text);
+                self.push_text_from(field, element, start);
+            }
+        }
     }
 
     /// Adds a text that is made by writing.
@@ -241,21 +250,31 @@ impl Event {
         let start = self.heap.len();
         // Writing into memory does not fail.
         let _ = self.heap.write_fmt(text);
-        let (Ok(offset), Ok(length)) = (u32::try_from(start), u32::try_from(self.heap.len() - start)) else {
+        self.push_text_from(field, element, start);
+    }
+
+    /// Adds the text that the heap has from `start` on. An event's heap is bounded by the source's line or record limit, far
+    /// below 4 GiB; past that, it is dropped.
+    fn push_text_from(&mut self, field: FieldNumber, element: u32, start: usize) {
+        let end = self.heap.len();
+        if u32::try_from(end).is_err() {
             self.heap.truncate(start);
             self.flags.insert(EventFlags::TRUNCATED);
             return;
-        };
-        self.push(field, element, Stored::Text { offset, length });
+        }
+        self.push(field, element, Stored::Text, start as u64 | ((end - start) as u64) << 32);
     }
 
-    fn push(&mut self, field: FieldNumber, element: u32, stored: Stored) {
-        self.entries.push(Entry { field, element, stored });
+    fn push(&mut self, field: FieldNumber, element: u32, stored: Stored, payload: u64) {
+        match u16::try_from(element) {
+            Ok(element) => self.entries.push(Entry { field, element, stored, payload }),
+            Err(_) => self.flags.insert(EventFlags::TRUNCATED),
+        }
     }
 
     /// All values in the order in which they were added: field, number of the object, value.
     pub fn values(&self) -> impl Iterator<Item = (FieldNumber, u32, FieldValue<'_>)> {
-        self.entries.iter().map(|entry| (entry.field, entry.element, self.value_of(entry)))
+        self.entries.iter().map(|entry| (entry.field, u32::from(entry.element), self.value_of(entry)))
     }
 
     /// The same, each value to be asked for.
@@ -275,18 +294,21 @@ impl Event {
 
     #[inline]
     fn value_of(&self, entry: &Entry) -> FieldValue<'_> {
+        let payload = entry.payload;
         match entry.stored {
-            Stored::Integer(value) => FieldValue::Integer(value),
-            Stored::Float(value) => FieldValue::Float(value),
-            Stored::Boolean(value) => FieldValue::Boolean(value),
-            Stored::Ip(octets) => FieldValue::Ip(octets),
-            Stored::Text { offset, length } => {
-                let start = offset as usize;
-                FieldValue::Text(self.heap.get(start..start + length as usize).unwrap_or(""))
+            Stored::Integer => FieldValue::Integer(payload as i64),
+            Stored::Float => FieldValue::Float(f64::from_bits(payload)),
+            Stored::Boolean => FieldValue::Boolean(payload != 0),
+            Stored::Ip => FieldValue::Ip(self.addresses.get(payload as usize).copied().unwrap_or_default()),
+            Stored::Text => {
+                let (start, length) = ((payload & 0xffff_ffff) as usize, (payload >> 32) as usize);
+                FieldValue::Text(self.heap.get(start..start + length).unwrap_or(""))
             }
         }
     }
 }
+
+const _: () = assert!(size_of::<Entry>() == 16, "an entry is a quarter of a cache line");
 
 /// The 16 octets of an address; IPv4 becomes `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 pub fn ip_octets(address: IpAddr) -> [u8; 16] {

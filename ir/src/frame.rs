@@ -202,10 +202,10 @@ pub struct FrameBuilder {
     /// The top-level object fields whose children somebody reads: field, slot, bytes of one object's slots.
     objects: Vec<(FieldId, usize, usize)>,
     bytes: Vec<u8>,
-    /// By slot: how many values the event has, and how many are written.
-    counts: Vec<(u32, u32)>,
-    /// The slots that the event fills.
-    touched: Vec<u32>,
+    /// By slot: how many values the event has.
+    counts: Vec<u32>,
+    /// The values, in the order of the event.
+    values: Vec<(u32, u64)>,
     children: Vec<Child>,
 }
 
@@ -242,8 +242,8 @@ impl FrameBuilder {
                 .filter(|(_, _, width)| *width > 0)
                 .collect(),
             bytes: Vec::with_capacity(4096),
-            counts: vec![(0, 0); slots],
-            touched: Vec::new(),
+            counts: vec![0; slots],
+            values: Vec::new(),
             children: Vec::new(),
         }
     }
@@ -262,8 +262,6 @@ impl FrameBuilder {
         self.bytes.resize(heap, 0);
         self.children.clear();
         let mut flags = event.flags;
-        self.count_values(event);
-        self.reserve_arrays();
         for entry in event.entries() {
             let Some(target) = self.targets.get(entry.field().0 as usize).copied() else { continue };
             if target.slot.is_none() && target.child.is_none() {
@@ -275,7 +273,8 @@ impl FrameBuilder {
             }
             let raw = append(&mut self.bytes, entry.value());
             if let Some(slot) = target.slot {
-                self.fill(slot as usize, raw);
+                self.counts[slot as usize] += 1;
+                self.values.push((slot, raw));
             }
             if let Some(child) = target.child
                 && let Some(field) = self.layout.get(child)
@@ -285,7 +284,7 @@ impl FrameBuilder {
             }
         }
         self.write_objects();
-        self.write_counts();
+        self.write_values();
         let length = self.bytes.len() as u32;
         put_u32(&mut self.bytes, 0, FRAME_VERSION);
         put_u32(&mut self.bytes, 4, length);
@@ -302,74 +301,50 @@ impl FrameBuilder {
         Frame { bytes: &self.bytes }
     }
 
-    fn count_values(&mut self, event: &Event) {
-        for entry in event.entries() {
-            if let Some(Target { slot: Some(slot), .. }) = self.targets.get(entry.field().0 as usize) {
-                let (count, _) = &mut self.counts[*slot as usize];
-                if *count == 0 {
-                    self.touched.push(*slot);
+    /// Writes the slots, and behind everything else the arrays of fields with more than one value.
+    fn write_values(&mut self) {
+        align(&mut self.bytes);
+        for number in 0..self.values.len() {
+            let (slot, raw) = self.values[number];
+            let offset = slot_offset(self.slots, slot as usize);
+            let count = self.counts[slot as usize];
+            let written = get_u32(&self.bytes, offset);
+            put_u32(&mut self.bytes, offset, written + 1);
+            if written == 0 {
+                put_u64(&mut self.bytes, offset + 8, raw);
+                self.bytes[HEADER_SIZE + slot as usize / 8] |= 1 << (slot % 8);
+                if count > 1 {
+                    let array = self.bytes.len();
+                    self.bytes.resize(array + count as usize * 8, 0);
+                    put_u32(&mut self.bytes, offset + 4, array as u32);
                 }
-                *count += 1;
             }
-        }
-    }
-
-    /// Gives each field with more than one value its array; until [`Self::write_counts`] the slot's count stays 0.
-    fn reserve_arrays(&mut self) {
-        for &slot in &self.touched {
-            let (count, _) = self.counts[slot as usize];
             if count > 1 {
-                let array = self.bytes.len();
-                self.bytes.resize(array + count as usize * 8, 0);
-                put_u32(&mut self.bytes, slot_offset(self.slots, slot as usize) + 4, array as u32);
+                let array = get_u32(&self.bytes, offset + 4) as usize;
+                put_u64(&mut self.bytes, array + written as usize * 8, raw);
+            }
+            if written + 1 == count {
+                self.counts[slot as usize] = 0;
             }
         }
-    }
-
-    fn fill(&mut self, slot: usize, raw: u64) {
-        let offset = slot_offset(self.slots, slot);
-        let (count, written) = &mut self.counts[slot];
-        let index = *written as usize;
-        *written += 1;
-        if index == 0 {
-            put_u64(&mut self.bytes, offset + 8, raw);
-        }
-        if *count > 1 {
-            let array = get_u32(&self.bytes, offset + 4) as usize;
-            put_u64(&mut self.bytes, array + index * 8, raw);
-        }
-    }
-
-    /// Writes how many values each field has, and forgets them.
-    fn write_counts(&mut self) {
-        for slot in self.touched.drain(..) {
-            let slot = slot as usize;
-            let (_, written) = std::mem::take(&mut self.counts[slot]);
-            if written > 0 {
-                put_u32(&mut self.bytes, slot_offset(self.slots, slot), written);
-                self.bytes[HEADER_SIZE + slot / 8] |= 1 << (slot % 8);
-            }
-        }
+        self.values.clear();
     }
 
     /// Writes the slots of each object behind everything else and points the object field's values at them.
     fn write_objects(&mut self) {
         for number in 0..self.objects.len() {
             let (id, slot, width) = self.objects[number];
-            let offset = slot_offset(self.slots, slot);
-            let (count, written) = self.counts[slot];
-            for element in 0..written {
+            let mut element = 0;
+            for place in 0..self.values.len() {
+                if self.values[place].0 as usize != slot {
+                    continue;
+                }
                 align(&mut self.bytes);
                 let object = self.bytes.len();
                 self.bytes.resize(object + width, 0);
                 self.write_object(id, element, object);
-                if element == 0 {
-                    put_u64(&mut self.bytes, offset + 8, object as u64);
-                }
-                if count > 1 {
-                    let array = get_u32(&self.bytes, offset + 4) as usize;
-                    put_u64(&mut self.bytes, array + element as usize * 8, object as u64);
-                }
+                self.values[place].1 = object as u64;
+                element += 1;
             }
         }
     }

@@ -41,7 +41,8 @@ pub use hooks::required_hooks;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use manifest::{
     ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, PredicateInfo, ProgramFile,
-    RuleInfo, StateBudget, SuppressionInfo, TacticInfo, TechniqueInfo, ThreatInfo, capabilities, state_budget,
+    RuleInfo, StateBudget, SuppressionInfo, TacticInfo, TechniqueInfo, ThreatInfo, WorstCase, capabilities,
+    state_budget,
 };
 pub use signature::{PackSignature, SignatureError};
 

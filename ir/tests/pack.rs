@@ -179,6 +179,8 @@ fn what_is_written_reads_back() {
     let budget = &pack.manifest().state_budget;
     assert_eq!((budget.sequences, budget.steps, budget.partial_matches_per_key), (1, 3, 2));
     assert_eq!(budget.longest_maxspan, Some(300_000_000_000));
+    let worst = budget.worst_case.as_ref().expect("this compiler says it");
+    assert_eq!((worst.events_per_key, worst.frame_bytes, worst.bytes_per_key), (3, 96, 3 << 20));
     assert_eq!(pack.write(), bytes);
 }
 
@@ -411,6 +413,12 @@ fn parts_that_contradict_each_other_are_refused() {
         assert_eq!(problem, PackProblem::Inconsistent(expected.to_owned()));
     };
     rewritten(&|manifest| manifest.state_budget.steps = 2, "the state budget is not that of the rules");
+    let smaller = |manifest: &mut Manifest| {
+        manifest.state_budget.worst_case.as_mut().expect("the fixture has a sequence").bytes_per_key = 1;
+    };
+    rewritten(&smaller, "the state budget is not that of the rules");
+    // Earlier compilers did not say it.
+    Pack::read(&with_manifest(&|manifest| manifest.state_budget.worst_case = None)).expect("an older pack");
     rewritten(
         &|manifest| manifest.required_fields.truncate(2),
         "the required fields are not those that the rules read",

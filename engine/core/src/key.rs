@@ -46,7 +46,7 @@ pub type JoinKey = Box<[KeyPart]>;
 
 impl KeyPart {
     /// A decimal; a whole one is the integer.
-    pub(crate) fn from_float(value: f64) -> KeyPart {
+    pub fn from_float(value: f64) -> KeyPart {
         if value.fract() == 0.0 && value.abs() < 9.0e18 {
             KeyPart::Integer(value as i64)
         } else {

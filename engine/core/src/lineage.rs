@@ -10,9 +10,8 @@ mod processes;
 
 use std::sync::Arc;
 
-use kestrel_ir::frame::{Frame, Slot};
-use kestrel_ir::layout::{FieldId, Layout};
-use kestrel_ir::model::{Atom, AtomId, Ir, LineageFields, PredicateId, Relation};
+use kestrel_ir::event::{Event, FieldNumber, FieldTable, FieldValue};
+use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, Relation};
 
 use processes::{Marks, Processes};
 
@@ -28,13 +27,22 @@ pub struct Question {
 /// The processes that are remembered.
 #[derive(Debug)]
 pub struct Lineage {
-    fields: LineageFields,
+    fields: Fields,
     questions: Arc<[Question]>,
     processes: Processes,
     current: Option<Current>,
     /// The marks of the current event's parent, and of all whom it descends from.
     parent: Marks,
     ancestors: Marks,
+}
+
+/// Where events say who they are about; `None` for a field that they do not have.
+#[derive(Debug, Clone, Copy)]
+struct Fields {
+    entity: Option<FieldNumber>,
+    parent: Option<FieldNumber>,
+    ancestry: Option<FieldNumber>,
+    event_type: Option<FieldNumber>,
 }
 
 /// The process of the event that is being matched.
@@ -49,9 +57,17 @@ struct Current {
 }
 
 impl Lineage {
-    /// What a pack asks; `None` when it asks nothing. Remembers at most `capacity` processes.
-    pub fn new(ir: &Ir, capacity: usize) -> Option<Lineage> {
+    /// What a pack asks of events whose fields `table` numbers; `None` when it asks nothing. Remembers at most `capacity`
+    /// processes.
+    pub fn new(ir: &Ir, table: &FieldTable, capacity: usize) -> Option<Lineage> {
         let fields = ir.lineage?;
+        let number = |field| table.lookup(ir.layout.name(field));
+        let fields = Fields {
+            entity: number(fields.entity),
+            parent: number(fields.parent),
+            ancestry: number(fields.ancestry),
+            event_type: number(fields.event_type),
+        };
         let mut questions: Vec<Question> = Vec::new();
         for (index, atom) in ir.atoms.iter().enumerate() {
             let Atom::Lineage { relation, predicate } = *atom else { continue };
@@ -95,10 +111,10 @@ impl Lineage {
     }
 
     /// Takes the next event: learns who its process is and descends from.
-    pub fn begin(&mut self, layout: &Layout, frame: Frame<'_>) {
-        let texts = |field: FieldId| {
-            frame.values(layout, field).iter().filter_map(|slot| match slot {
-                Slot::Text(text) => Some(text),
+    pub fn begin(&mut self, event: &Event) {
+        let texts = |field: Option<FieldNumber>| {
+            event.entries().filter(move |entry| Some(entry.field()) == field).filter_map(|entry| match entry.value() {
+                FieldValue::Text(text) => Some(text),
                 _ => None,
             })
         };

@@ -67,7 +67,7 @@ impl StageOne {
             dispatch: Dispatch::new(ir, table),
             builder: FrameBuilder::new(&ir.layout, table),
             runtime,
-            lineage: Lineage::new(ir, max_processes),
+            lineage: Lineage::new(ir, table, max_processes),
             asked,
             batch: Batch::default(),
             candidates: Vec::new(),
@@ -86,7 +86,13 @@ impl StageOne {
         self.candidates.clear();
         self.dispatch.candidates(event, &mut self.candidates);
         let observe = self.dispatch.wants_observation();
-        if self.candidates.is_empty() && self.lineage.is_none() && !observe {
+        if let Some(lineage) = &mut self.lineage {
+            lineage.begin(event);
+        }
+        if self.candidates.is_empty() && !observe {
+            if let Some(lineage) = &mut self.lineage {
+                lineage.end();
+            }
             self.batch.pass(event);
             return self.batch.is_full();
         }
@@ -141,7 +147,6 @@ impl StageOne {
         let (Some(lineage), Some(item)) = (&mut self.lineage, self.batch.item(number)) else { return };
         let mut evaluator =
             Evaluator { runtime: self.runtime.as_mut(), atoms: &self.atoms, failures: &mut self.failures };
-        lineage.begin(&self.layout, item.frame);
         for (number, Question { predicate, atoms }) in lineage.questions().clone().iter().enumerate() {
             if let Ok(position) = self.candidates.binary_search(predicate) {
                 self.hits.clear();

@@ -65,6 +65,13 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
         let polled = source.poll(GLANCE.min(left), &mut |event| take(&mut run, event));
         run.with_session(|session, hand_on| session.flush(hand_on));
         run.flush_alerts();
+        if let Some(asked) = run.asked() {
+            if let Ok(ledger) = source.ledger() {
+                run.stats.ledger = LossLedger::of_live(&ledger, run.session.counters().events);
+                run.stats.live = Some(ledger);
+            }
+            asked.answer(&run);
+        }
         if let Err(error) = polled {
             status = Failure::failed(error).tell();
             break;

@@ -38,6 +38,7 @@ pub(super) struct RunOptions {
     /// Whether files hold the beginning of the alerts already.
     pub(super) resume: bool,
     pub(super) suppression: SuppressionOptions,
+    pub(super) control: Option<PathBuf>,
     pub(super) record: Option<PathBuf>,
     pub(super) record_sync: SyncPolicy,
     pub(super) range: TimeRange,
@@ -209,8 +210,9 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         return Err(anyhow!("`--since` and `--until` choose from recorded events: name them with `--replay`"));
     }
     let record_sync = of_config(config.record_sync.as_deref(), "record_sync", SyncPolicy::from_str)?;
-    let mut matcher = MatcherOptions::default();
-    matcher.max_keys_per_rule = config.limits.max_keys_per_rule.unwrap_or(matcher.max_keys_per_rule);
+    let limits = config.limits.matcher().map_err(|reason| anyhow!("the configuration's `limits`: {reason}"))?;
+    let traced_endings = arguments.trace_endings.map_or(limits.traced_endings, usize::from);
+    let matcher = MatcherOptions { traced_endings, ..limits };
     let mut input = InputOptions::default();
     input.max_document = config.limits.max_document.unwrap_or(input.max_document);
     let mut live = LiveOptions::default();
@@ -223,6 +225,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         alerts,
         resume: arguments.resume,
         suppression: config.suppress,
+        control: arguments.control.or(config.control),
         record: arguments.record.or(config.record),
         record_sync: arguments.record_sync.or(record_sync).unwrap_or_default(),
         range,

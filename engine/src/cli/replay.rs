@@ -81,6 +81,7 @@ fn threads(asked: Option<usize>, streams: bool, bytes: u64) -> usize {
 /// Runs over standard input. Alerts are written as they come.
 pub(super) fn run_stdin(options: &RunOptions, packs: &ReadPacks, stop: &Arc<AtomicBool>) -> Result<u8, Failure> {
     let mut replaying = Replaying::new(options, packs, "stdin", 1)?;
+    replaying.wait(stop).map_err(Failure::failed)?;
     let read = replaying.input(open_stdin(options, stop), stop, true);
     let status = read.err().map_or(0, Failure::tell);
     Ok(replaying.finish(stop).max(status))
@@ -102,7 +103,7 @@ struct Replaying<'o> {
 impl<'o> Replaying<'o> {
     fn new(
         options: &'o RunOptions,
-        packs: &ReadPacks,
+        packs: &'o ReadPacks,
         source: &'static str,
         threads: usize,
     ) -> Result<Replaying<'o>, Failure> {
@@ -138,6 +139,7 @@ impl<'o> Replaying<'o> {
             .collect();
         let ran = pipeline::run(feed, workers, |chunk| {
             self.chunk(chunk);
+            self.answer();
             if let Some(error) = chunk.take_failure() {
                 status = Failure::usage(error).tell();
                 return false;
@@ -171,6 +173,10 @@ impl<'o> Replaying<'o> {
         let (name, unit) = (input.name().to_owned(), input.unit());
         let mut times = TimeFilter::new(self.run.session.event_fields(), range);
         while !self.ends(stop) {
+            if prompt && !input.has_more_at_hand() {
+                self.wait(stop).map_err(Failure::failed)?;
+            }
+            self.answer();
             match input.next_item() {
                 Ok(Some(Item::Document(document))) if !times.passes(&document) => {}
                 Ok(Some(Item::Document(document))) => self.document(&name, unit, &document, prompt),
@@ -208,6 +214,29 @@ impl<'o> Replaying<'o> {
         }
     }
 
+    /// Answers what somebody asks the run.
+    fn answer(&mut self) {
+        let Some(asked) = self.run.asked() else { return };
+        self.count();
+        asked.answer(&self.run);
+    }
+
+    /// Waits for standard input, and answers meanwhile.
+    fn wait(&mut self, stop: &AtomicBool) -> io::Result<()> {
+        while self.run.is_controlled() && !stopped(stop) && !stdin_is_ready()? {
+            self.answer();
+        }
+        Ok(())
+    }
+
+    /// The input's part of the statistics.
+    fn count(&mut self) {
+        let counters = self.replay.counters();
+        self.run.stats.invalid = counters.invalid;
+        self.run.stats.damaged = self.trouble.damages();
+        self.run.stats.ledger = LossLedger::of_replay(counters.events, counters.invalid);
+    }
+
     /// Whether there is no point in going on.
     fn ends(&self, stop: &AtomicBool) -> bool {
         stopped(stop) || self.run.broken()
@@ -221,10 +250,7 @@ impl<'o> Replaying<'o> {
             self.run.with_session(|session, hand_on| session.finish(hand_on));
         }
         self.trouble.finish();
-        let counters = self.replay.counters();
-        self.run.stats.invalid = counters.invalid;
-        self.run.stats.damaged = self.trouble.damages();
-        self.run.stats.ledger = LossLedger::of_replay(counters.events, counters.invalid);
+        self.count();
         self.run.finish(interrupted)
     }
 }
@@ -236,18 +262,21 @@ struct Interruptible {
 
 impl Read for Interruptible {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stdin = io::stdin();
-        loop {
+        while !stdin_is_ready()? {
             if stopped(&self.stop) {
                 return Ok(0);
             }
-            let ready = rustix::event::poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&GLANCE));
-            match ready {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                // Not through `io::stdin()`: its buffer would hide from poll what is already there.
-                Ok(_) => return Ok(rustix::io::read(stdin.as_fd(), buffer)?),
-                Err(error) => return Err(error.into()),
-            }
         }
+        // Not through `io::stdin()`: its buffer would hide from poll what is already there.
+        Ok(rustix::io::read(io::stdin().as_fd(), buffer)?)
+    }
+}
+
+/// Waits for a glance and tells whether there is something to read, or the end.
+fn stdin_is_ready() -> io::Result<bool> {
+    match rustix::event::poll(&mut [PollFd::new(&io::stdin(), PollFlags::IN)], Some(&GLANCE)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }

@@ -4,12 +4,15 @@
 //! recorded. A sink that fails is told, and when none is left the run ends; a failure of the recording is told and ends
 //! only the recording, because detection is worth more than its log; the exit status tells either.
 
+mod control;
+
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
+use kestrel_engine::control::Control;
 use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{Alert, NamedPack, PreparedPacks, Session, TrustedKeys, without_copies};
@@ -81,6 +84,8 @@ pub(super) struct Run<'o> {
     pub(super) options: &'o RunOptions,
     pub(super) session: Session,
     pub(super) stats: RunStats,
+    packs: &'o [NamedPack],
+    control: Option<Control>,
     sinks: AlertSinks,
     sink_error: Option<SinkError>,
     recorder: Option<LogWriter<File>>,
@@ -92,7 +97,7 @@ impl<'o> Run<'o> {
     /// Opens the outputs and says what the session warns of.
     pub(super) fn new(
         options: &'o RunOptions,
-        ReadPacks { packs, began }: &ReadPacks,
+        ReadPacks { packs, began }: &'o ReadPacks,
         mut session: Session,
         source: &'static str,
     ) -> Result<Run<'o>, Failure> {
@@ -106,6 +111,7 @@ impl<'o> Run<'o> {
             _ if options.resume => Existing::Resume,
             _ => Existing::Replace,
         };
+        let control = options.control.as_deref().map(Control::open).transpose().map_err(Failure::usage)?;
         let sinks = AlertSinks::open(&options.alerts, existing).map_err(Failure::usage)?;
         let recorder = options.record.as_ref().map(|path| {
             LogWriter::append_to(path, &log_header(packs))
@@ -121,6 +127,7 @@ impl<'o> Run<'o> {
             rules: rules().count(),
             disabled_rules: rules().filter(|rule| !rule.enabled).count(),
             code: session.code(),
+            limits: options.session.matcher,
             loading,
             ..RunStats::default()
         };
@@ -128,6 +135,8 @@ impl<'o> Run<'o> {
             options,
             session,
             stats,
+            packs,
+            control,
             sinks,
             sink_error: None,
             recorder: recorder.transpose().map_err(Failure::usage)?,

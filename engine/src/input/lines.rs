@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::{Source, Step};
+use super::{Progress, Source, Step};
 
 pub(super) struct Lines {
     source: Source,
@@ -25,6 +25,11 @@ impl Lines {
     /// The document of the last step.
     pub(super) fn document(&self) -> &[u8] {
         self.buffer.trim_ascii()
+    }
+
+    /// See [`Source::has_more_at_hand`].
+    pub(super) fn has_more_at_hand(&self, progress: &Progress) -> bool {
+        self.source.has_more_at_hand(progress)
     }
 
     pub(super) fn step(&mut self) -> io::Result<Step> {

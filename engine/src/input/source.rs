@@ -57,11 +57,19 @@ pub(super) struct Source {
     used: usize,
     error: Option<io::Error>,
     rest: Box<dyn BufRead + Send>,
+    /// How many bytes of `rest` were taken, and whether these are the bytes of the stream itself.
+    taken: u64,
+    plain: bool,
 }
 
 impl Source {
-    fn new(rest: Box<dyn BufRead + Send>) -> Source {
-        Source { front: Vec::new(), used: 0, error: None, rest }
+    fn new(rest: Box<dyn BufRead + Send>, plain: bool) -> Source {
+        Source { front: Vec::new(), used: 0, error: None, rest, taken: 0, plain }
+    }
+
+    /// Whether bytes of the stream were read and not taken yet, or nobody can tell because they are compressed.
+    pub(super) fn has_more_at_hand(&self, progress: &Progress) -> bool {
+        !self.plain || self.error.is_some() || self.used < self.front.len() || self.taken < progress.bytes()
     }
 
     /// Reads the first bytes without taking them. Waits for no more than what `magic` may still become, so that a slow
@@ -80,6 +88,7 @@ impl Source {
                 Ok([first, ..]) => {
                     self.front.push(*first);
                     self.rest.consume(1);
+                    self.taken += 1;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -130,6 +139,7 @@ impl BufRead for Source {
             self.used += count;
         } else {
             self.rest.consume(count);
+            self.taken += count as u64;
         }
     }
 }
@@ -180,13 +190,13 @@ pub(super) fn is_log(mut file: &File) -> io::Result<bool> {
 /// Finds out what a stream holds.
 pub(super) fn open(reader: impl Read + Send + 'static, progress: &Progress) -> io::Result<Opened> {
     let watched = Watched { inner: reader, progress: progress.clone() };
-    let mut source = Source::new(Box::new(BufReader::with_capacity(CAPACITY, watched)));
+    let mut source = Source::new(Box::new(BufReader::with_capacity(CAPACITY, watched)), true);
     if source.looks_like(&ZSTD) || source.begins_with_skippable_frame() {
         let decoder = zstd::stream::read::Decoder::with_buffer(source)?;
-        source = Source::new(Box::new(BufReader::with_capacity(CAPACITY, decoder)));
+        source = Source::new(Box::new(BufReader::with_capacity(CAPACITY, decoder)), false);
     } else if source.looks_like(&GZIP) {
         let decoder = flate2::bufread::MultiGzDecoder::new(source);
-        source = Source::new(Box::new(BufReader::with_capacity(CAPACITY, decoder)));
+        source = Source::new(Box::new(BufReader::with_capacity(CAPACITY, decoder)), false);
     }
     if source.looks_like(&klog::MAGIC) {
         return Ok(Opened::Log(source));

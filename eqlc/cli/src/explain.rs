@@ -9,7 +9,11 @@
 //! sequence  ─▶ one rule for each prefix: what completes it has come that far
 //! ```
 
-use std::collections::{BTreeSet, HashSet};
+mod events;
+mod nearest;
+mod probe;
+mod uses;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -18,24 +22,21 @@ use clap::Args;
 use eqlc::compile::{self, Stage, compile_query};
 use eqlc::rules::{Loaded, load_file};
 use eqlc::syntax::Dialect;
-use kestrel_core::dispatch::Dispatch;
-use kestrel_core::key::JoinKey;
-use kestrel_core::matcher::{Matcher, MatcherOptions};
+use kestrel_engine::explain::condition;
 use kestrel_engine::query::typing::define_from_data;
-use kestrel_engine::runtime::{RuntimeKind, RuntimeParts, create};
-use kestrel_ir::event::{Event, FieldTable};
-use kestrel_ir::event_json::Decoder;
-use kestrel_ir::frame::FrameBuilder;
 use kestrel_ir::guards::{self, Clause, Rank};
-use kestrel_ir::layout::FieldId;
-use kestrel_ir::model::{
-    Atom, AtomId, Ir, Node, NodeId, Predicate, PredicateId, Rule, RuleKind, Sequence, Step, StringMatch, Value, ValueId,
-};
+use kestrel_ir::model::{Atom, Ir, PredicateId, Rule, RuleKind, Step, StringMatch};
+use kestrel_ir::pack::state_budget;
 use kestrel_ir::text;
 use kestrel_schema::{Schema, event_kinds};
+use serde_json::{Value as Json, json};
 
+use crate::inspect::{Output, worst_case};
 use crate::report::{MessageFormat, report};
-use crate::run::{evaluate, read_documents};
+use crate::run::read_documents;
+use events::Report;
+use uses::Uses;
+
 use crate::{DialectArgument, Outcome, SchemaArgument};
 
 /// `eqlc explain`.
@@ -46,6 +47,12 @@ pub struct ExplainArguments {
     /// Files of events, to count how far the rule comes in them.
     #[arg(long, num_args = 1, value_name = "FILE")]
     events: Vec<PathBuf>,
+    /// Looks at one join key: its values, in the order of the rule's fields.
+    #[arg(long, num_args = 1.., value_name = "VALUE", requires = "events", allow_negative_numbers = true)]
+    key: Option<Vec<String>>,
+    /// How it is printed. JSON has the conditions, and what the events came to.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
     #[command(flatten)]
     dialect: DialectArgument,
     #[command(flatten)]
@@ -75,7 +82,26 @@ pub fn explain(arguments: &ExplainArguments, format: MessageFormat) -> anyhow::R
     let (ir, diagnostics) = compile_query(&rule.query, &schema, dialect);
     report(format, &rule.source, &diagnostics);
     let Some(ir) = ir else { return Ok(Outcome::Found) };
+    let key: Option<Vec<Json>> =
+        arguments.key.as_ref().map(|values| values.iter().map(|value| Json::from(value.as_str())).collect());
+    let over_events = match arguments.events.is_empty() {
+        true => None,
+        false => Report::new(&ir, &schema, &documents, key.as_deref())?,
+    };
     let mut out = std::io::stdout().lock();
+    if arguments.output == Output::Json {
+        let conditions = ir.rules.first().map(|rule| condition::steps(&ir, rule)).unwrap_or_default();
+        let explained = json!({
+            "id": rule.id,
+            "name": rule.name,
+            "dialect": dialect.to_string(),
+            "steps": conditions,
+            "state": state_budget(&ir),
+            "events": over_events.map(|report| report.json()),
+        });
+        writeln!(out, "{explained}")?;
+        return Ok(Outcome::Done);
+    }
     writeln!(out, "{}, in {dialect}: {}\n", rule.id, rule.name)?;
     if let Some(predicate) = &rule.predicate {
         let source = &predicate.source;
@@ -85,9 +111,9 @@ pub fn explain(arguments: &ExplainArguments, format: MessageFormat) -> anyhow::R
         )?;
     }
     explain_rule(&mut out, &rule.query, &ir, &schema, dialect)?;
-    if !arguments.events.is_empty() {
+    if let Some(report) = over_events {
         writeln!(out)?;
-        explain_events(&mut out, &ir, &schema, &documents)?;
+        report.text(&mut out)?;
     }
     Ok(Outcome::Done)
 }
@@ -213,6 +239,9 @@ fn needs(out: &mut dyn Write, ir: &Ir, rule: &Rule, schema: &Schema) -> anyhow::
             writeln!(out, "  state     per key: one event for each of {} filters", terms.len())?
         }
     }
+    if let Some(worst) = state_budget(ir).worst_case {
+        writeln!(out, "            worst case of a key: {}", worst_case(&worst))?;
+    }
     Ok(())
 }
 
@@ -268,180 +297,11 @@ fn costs(out: &mut dyn Write, ir: &Ir, step: &Place<'_>, best: Option<Rank>) -> 
     Ok(())
 }
 
-/// How many events fulfil each part, and how far sequences come.
+/// How far a query comes in events.
 pub fn explain_events(out: &mut dyn Write, ir: &Ir, schema: &Schema, documents: &[Vec<u8>]) -> anyhow::Result<()> {
-    let Some(rule) = ir.rules.first() else { return Ok(()) };
-    let probe = Probe::new(ir, rule);
-    let counts = probe.count(schema, documents)?;
-    let at = |counts: &[usize], index: usize| counts.get(index).copied().unwrap_or(0);
-    let result = evaluate(ir, RuntimeKind::Interp, None, schema, documents)?;
-    let left_out = result.invalid.len();
-    let note = if left_out > 0 { format!(", {left_out} left out as no events") } else { String::new() };
-    writeln!(out, "{} events{note}", result.events)?;
-    for line in &probe.lines {
-        match line {
-            Line::Heading(heading) => writeln!(out, "{heading}")?,
-            Line::Asked(predicate) => {
-                writeln!(out, "{:>10}  asked: dispatch let them through", at(&counts.asked, predicate.index()))?;
-            }
-            Line::Count { indent, label, rule, keys } => {
-                let (matches, distinct) = (at(&counts.matches, *rule), at(&counts.keys, *rule));
-                let keys = if *keys { format!(", {distinct} {}", words(distinct, "key")) } else { String::new() };
-                writeln!(out, "{:>10}  {:indent$}{label}{keys}", matches, "")?;
-            }
-        }
-    }
-    writeln!(out, "{:>10}  {}", result.matches.len(), words(result.matches.len(), "match"))?;
-    if probe.joined {
-        writeln!(
-            out,
-            "(a step's events are counted without its comparison with earlier steps; how far sequences came is counted with it)"
-        )?;
-    }
-    Ok(())
-}
-
-/// A line of the report over events.
-enum Line {
-    Heading(String),
-    Asked(PredicateId),
-    Count { indent: usize, label: String, rule: usize, keys: bool },
-}
-
-/// What was counted.
-struct Counts {
-    /// For each rule of the probe its matches.
-    matches: Vec<usize>,
-    /// For each rule of the probe the distinct keys of its matches.
-    keys: Vec<usize>,
-    /// For each predicate, for how many events dispatch asked it.
-    asked: Vec<usize>,
-}
-
-/// An IR whose rules count.
-struct Probe {
-    ir: Ir,
-    lines: Vec<Line>,
-    joined: bool,
-}
-
-impl Probe {
-    fn new(ir: &Ir, rule: &Rule) -> Probe {
-        let mut probe = Probe { ir: Ir { rules: Vec::new(), ..ir.clone() }, lines: Vec::new(), joined: false };
-        let always = probe.node(Node::Constant(true));
-        for step in steps(rule) {
-            probe.joined |= step.term.is_some_and(|term| term.joined.is_some());
-            probe.lines.push(Line::Heading(step.name.clone()));
-            let Some(Predicate { category, root }) = ir.predicate(step.predicate).cloned() else { continue };
-            probe.lines.push(Line::Asked(step.predicate));
-            let all = if category.is_some() { "events of the category" } else { "events" };
-            probe.event(Predicate { category, root: always }, 0, all.to_owned());
-            if let Some(Node::And(parts)) = ir.node(root) {
-                for &part in parts {
-                    let label = probe.label(part);
-                    probe.event(Predicate { category, root: part }, 2, label);
-                }
-                probe.event(Predicate { category, root }, 0, "all of it".to_owned());
-            } else {
-                let label = probe.label(root);
-                probe.event(Predicate { category, root }, 0, label);
-            }
-        }
-        if let RuleKind::Sequence(sequence) = &rule.kind {
-            probe.lines.push(Line::Heading("how far sequences came".to_owned()));
-            let last = sequence.steps.iter().rposition(|step| !step.missing).unwrap_or(0);
-            for (index, step) in sequence.steps.iter().enumerate().take(last) {
-                if !step.missing {
-                    let steps = sequence.steps.iter().take(index + 1).cloned().collect();
-                    let kind = RuleKind::Sequence(Sequence { steps, ..sequence.clone() });
-                    probe.rule(
-                        kind,
-                        0,
-                        format!("{} step {index}", if index == 0 { "began with" } else { "reached" }),
-                        !step.keys.is_empty(),
-                    );
-                }
-            }
-            if last + 1 < sequence.steps.len() {
-                let steps = sequence.steps.iter().take(last + 1).cloned().collect();
-                let kind = RuleKind::Sequence(Sequence { steps, ..sequence.clone() });
-                probe.rule(kind, 0, format!("reached step {last}, before the missing event behind it"), true);
-            }
-        }
-        probe
-    }
-
-    fn node(&mut self, node: Node) -> NodeId {
-        self.ir.nodes.push(node);
-        NodeId(self.ir.nodes.len() as u32 - 1)
-    }
-
-    fn predicate(&mut self, predicate: Predicate) -> PredicateId {
-        self.ir.predicates.push(predicate);
-        PredicateId(self.ir.predicates.len() as u32 - 1)
-    }
-
-    fn event(&mut self, predicate: Predicate, indent: usize, label: String) {
-        let predicate = self.predicate(predicate);
-        self.rule(RuleKind::Event { predicate }, indent, label, false);
-    }
-
-    fn rule(&mut self, kind: RuleKind, indent: usize, label: String, keys: bool) {
-        let rule = self.ir.rules.len();
-        self.ir.rules.push(Rule { id: rule.to_string(), kind, pipes: Vec::new(), program: None });
-        self.lines.push(Line::Count { indent, label, rule, keys });
-    }
-
-    /// A part of a condition on one line.
-    fn label(&mut self, root: NodeId) -> String {
-        let predicate = self.predicate(Predicate { category: None, root });
-        let text = text::predicate_expression(&self.ir, predicate);
-        let text = text.strip_prefix("any category").unwrap_or(&text);
-        let line: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        cut(&line.join(" "), 100)
-    }
-
-    fn count(&self, schema: &Schema, documents: &[Vec<u8>]) -> anyhow::Result<Counts> {
-        let mut table = FieldTable::new();
-        FrameBuilder::wanted(&self.ir.layout, &mut table);
-        let decoder = Decoder::new(&table, schema.event());
-        let mut event = Event::new();
-        let mut order: Vec<_> = Vec::with_capacity(documents.len());
-        for (number, document) in documents.iter().enumerate() {
-            if decoder.decode(document, &mut event).is_ok() {
-                order.push((event.timestamp, event.tiebreaker, number));
-            }
-        }
-        order.sort_unstable();
-        let runtime = create(RuntimeKind::Interp, &RuntimeParts { ir: &self.ir, wasm: None, lua: None })?;
-        let options = MatcherOptions::of_query();
-        let mut matcher = Matcher::new(&self.ir, &table, runtime, options)?;
-        let mut counts = vec![0; self.ir.rules.len()];
-        let mut keys: Vec<HashSet<JoinKey>> = vec![HashSet::new(); self.ir.rules.len()];
-        let mut dispatch = Dispatch::new(&self.ir, &table);
-        let (mut asked, mut candidates) = (vec![0; self.ir.predicates.len()], Vec::new());
-        let mut found = Vec::new();
-        let mut take = |found: &mut Vec<kestrel_core::matcher::Match>| {
-            for one in found.drain(..) {
-                counts[one.rule.index()] += 1;
-                keys[one.rule.index()].insert(one.key);
-            }
-        };
-        for (_, _, number) in order {
-            if let Some(document) = documents.get(number)
-                && decoder.decode(document, &mut event).is_ok()
-            {
-                event.ordinal = number as u64;
-                candidates.clear();
-                dispatch.candidates(&event, &mut candidates);
-                candidates.iter().for_each(|predicate| asked[predicate.index()] += 1);
-                matcher.process(&event, &mut found);
-                take(&mut found);
-            }
-        }
-        matcher.finish(&mut found);
-        take(&mut found);
-        Ok(Counts { matches: counts, keys: keys.iter().map(HashSet::len).collect(), asked })
+    match Report::new(ir, schema, documents, None)? {
+        Some(report) => report.text(out),
+        None => Ok(()),
     }
 }
 
@@ -467,96 +327,6 @@ fn steps(rule: &Rule) -> Vec<Place<'_>> {
     });
     let until = until.map(|term| Place { name: "until".to_owned(), predicate: term.predicate, term: Some(term) });
     named.chain(until).collect()
-}
-
-/// The atoms and fields that a condition reads, each once.
-#[derive(Default)]
-struct Uses {
-    fields: BTreeSet<String>,
-    atoms: BTreeSet<AtomId>,
-    nodes: HashSet<NodeId>,
-    values: HashSet<ValueId>,
-}
-
-impl Uses {
-    fn predicate(&mut self, ir: &Ir, predicate: PredicateId) {
-        let Some(predicate) = ir.predicate(predicate) else { return };
-        predicate.category.iter().for_each(|&atom| self.atom(ir, atom));
-        self.node(ir, predicate.root);
-    }
-
-    /// A verified IR nests nowhere deeply.
-    fn node(&mut self, ir: &Ir, node: NodeId) {
-        if !self.nodes.insert(node) {
-            return;
-        }
-        match ir.node(node) {
-            Some(Node::Atom(atom)) => self.atom(ir, *atom),
-            Some(Node::Not(operand)) => self.node(ir, *operand),
-            Some(Node::And(operands) | Node::Or(operands)) => operands.iter().for_each(|&node| self.node(ir, node)),
-            Some(Node::Constant(_)) | None => {}
-        }
-    }
-
-    fn atom(&mut self, ir: &Ir, id: AtomId) {
-        if !self.atoms.insert(id) {
-            return;
-        }
-        match ir.atom(id) {
-            Some(
-                Atom::Present { field }
-                | Atom::Boolean { field, .. }
-                | Atom::Strings { field, .. }
-                | Atom::StringOrder { field, .. }
-                | Atom::Integers { field, .. }
-                | Atom::IntegerOrder { field, .. }
-                | Atom::FloatOrder { field, .. }
-                | Atom::Cidr { field, .. }
-                | Atom::VersionOrder { field, .. },
-            ) => self.field(ir, *field),
-            Some(Atom::Compute { value }) => self.value(ir, *value),
-            Some(Atom::AnyObject { object, condition }) => {
-                self.field(ir, *object);
-                self.node(ir, *condition);
-            }
-            Some(Atom::Lineage { predicate, .. }) => {
-                self.predicate(ir, *predicate);
-                if let Some(lineage) = ir.lineage {
-                    let fields = [lineage.entity, lineage.parent, lineage.ancestry, lineage.event_type];
-                    fields.into_iter().for_each(|field| self.field(ir, field));
-                }
-            }
-            None => {}
-        }
-    }
-
-    fn value(&mut self, ir: &Ir, id: ValueId) {
-        if !self.values.insert(id) {
-            return;
-        }
-        match ir.value(id) {
-            Some(Value::Field(field) | Value::StepField { field, .. }) => self.field(ir, *field),
-            Some(
-                Value::Negate(value)
-                | Value::IsNull(value)
-                | Value::NotNull(value)
-                | Value::Matches { input: value, .. },
-            ) => {
-                self.value(ir, *value);
-            }
-            Some(Value::Arithmetic { left, right, .. } | Value::Compare { left, right, .. }) => {
-                self.value(ir, *left);
-                self.value(ir, *right);
-            }
-            Some(Value::Call { arguments, .. }) => arguments.iter().for_each(|&value| self.value(ir, value)),
-            Some(Value::Condition(node)) => self.node(ir, *node),
-            Some(Value::Constant(_)) | None => {}
-        }
-    }
-
-    fn field(&mut self, ir: &Ir, field: FieldId) {
-        self.fields.insert(ir.layout.name(field).to_owned());
-    }
 }
 
 fn indented(out: &mut dyn Write, text: &str) -> std::io::Result<()> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use kestrel_ir::model::{Rule, RuleKind};
-use kestrel_ir::pack::{Pack, StateBudget};
+use kestrel_ir::pack::{Pack, StateBudget, WorstCase};
 use kestrel_ir::text::span_text;
 use kestrel_schema::event_kind_by_id;
 use serde_json::{Value as Json, json};
@@ -95,6 +95,9 @@ fn as_text(pack: &Pack, path: &str, out: &mut impl Write) -> anyhow::Result<()> 
     writeln!(out, "hooks that actions need: {}", list(manifest.required_hooks.iter().map(String::as_str)))?;
     writeln!(out, "capabilities: {}", list(manifest.capabilities.iter().map(String::as_str)))?;
     writeln!(out, "state: {}", state(&manifest.state_budget))?;
+    if let Some(worst) = &manifest.state_budget.worst_case {
+        writeln!(out, "worst case of a key: {}", worst_case(worst))?;
+    }
     writeln!(out, "files: {}, {}", plural(pack.sources().len(), "source"), plural(pack.tests().len(), "test"))?;
     writeln!(out, "sections:")?;
     for section in pack.sections() {
@@ -233,6 +236,26 @@ fn state(budget: &StateBudget) -> String {
         plural(budget.partial_matches_per_key as usize, "partial match").replace("matchs", "matches"),
         longest.unwrap_or_default()
     )
+}
+
+/// How much one key may hold, in a sentence's words.
+pub fn worst_case(worst: &WorstCase) -> String {
+    format!(
+        "{} held, each {} bytes beside its texts, {} in all if every frame is as long as one can be",
+        plural(worst.events_per_key as usize, "event"),
+        worst.frame_bytes,
+        bytes_text(worst.bytes_per_key)
+    )
+}
+
+/// A number of bytes in the largest unit that divides it.
+fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        0 => "0 bytes".to_owned(),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{} GiB", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ => format!("{bytes} bytes"),
+    }
 }
 
 fn list<'t>(items: impl Iterator<Item = &'t str>) -> String {

@@ -110,14 +110,57 @@ fn explain_counts_how_far_a_sequence_came() {
     for expected in [
         "  events    exec",
         "at most 2 partial matches, kept for 5 s",
-        "dispatch  asked when process.name exact [\"id\"] (key equality)",
+        "dispatch  asked when event.action exact [\"exec\"] (key equality)",
         "kernel    pushed down: 1 of 28 kinds pass (exec)",
         "4 events\n",
-        "         3  asked: dispatch let them through\n         4  events of the category\n         3    event.action exact [\"exec\"]",
+        "         2  asked: dispatch let them through\n         4  events of the category\n         3    event.action exact [\"exec\"]",
         "         2  began with step 0, 2 keys\n         1  reached step 1, 1 key\n         0  matches",
     ] {
         assert!(out.contains(expected), "{expected}\n{out}");
     }
+}
+
+#[test]
+fn explain_tells_what_ended_each_key_and_which_tests_were_false() {
+    let folder = Folder::new("explain-why");
+    let events = events(&folder);
+    let sequence = folder.write(
+        "s.eql",
+        "sequence by process.parent.entity_id with maxspan=1s\n  [process where event.action == \"exec\" and process.name == \"id\"]\n\
+         \x20 [process where event.action == \"exec\" and process.name == \"uname\"]\n",
+    );
+    let (status, out, error) = eqlc(&["explain", &sequence, "--events", &events], "");
+    assert_eq!((status, error.as_str()), (0, ""), "{out}");
+    let progress = "partial matches: 1 completed, 2 started\n\
+         by key, the furthest first:\n\
+         \x20 \"p\": 1 match\n\
+         \x20 \"q\": no match\n\
+         \x20   open   came to step 0 at 2024-01-01T00:00:03.000Z; waits for step 1, until 2024-01-01T00:00:04.000Z\n";
+    assert!(out.contains(progress), "{out}");
+    let arguments = ["explain", &sequence, "--events", &events, "--key", "q", "--output", "json"];
+    let (status, out, _) = eqlc(&arguments, "");
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((status, json["events"]["progress"]["keys"].as_array().map(Vec::len)), (0, Some(1)), "{out}");
+    assert_eq!(json["events"]["progress"]["keys"][0]["open"][0]["waits_for"], 1);
+    assert_eq!(json["state"]["worst_case"]["events_per_key"], 1);
+    let (status, _, error) = eqlc(&["explain", &sequence, "--events", &events, "--key", "q", "r"], "");
+    assert!(status == 2 && error.contains("values expected: 1, given: 2"), "{status}: {error}");
+
+    let rule = folder.write(
+        "e.eql",
+        "process where event.action == \"exec\" and process.name == \"id\" and not process.parent.name in (\"bash\", \"sh\") and \
+         process.args_count > 2\n",
+    );
+    let (status, out, error) = eqlc(&["explain", &rule, "--events", &events], "");
+    assert_eq!((status, error.as_str()), (0, ""), "{out}");
+    let nearest = "nearest to matching, without being it\n\
+         \x20 event 1 at 2024-01-01T00:00:01.000Z, and 1 more like it\n\
+         \x20   false: process.args_count > 2\n\
+         \x20          process.args_count is missing\n\
+         \x20   false: not process.parent.name exact [\"bash\", \"sh\"]\n\
+         \x20          process.parent.name is \"bash\"\n\
+         \x20 event 2 at 2024-01-01T00:00:02.000Z\n";
+    assert!(out.contains(nearest), "{out}");
 }
 
 #[test]

@@ -35,7 +35,12 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
     if manifest.required_kinds != pack.filters.kinds {
         return inconsistent("the required event kinds are not those of the filter maps");
     }
-    if manifest.state_budget != state_budget(&pack.ir) {
+    let mut budget = state_budget(&pack.ir);
+    if manifest.state_budget.worst_case.is_none() {
+        // Packs of earlier compilers do not have it.
+        budget.worst_case = None;
+    }
+    if manifest.state_budget != budget {
         return inconsistent("the state budget is not that of the rules");
     }
     // Which hooks an action needs may change with the builds, and is not asked again.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::frame::{MAX_FRAME_SIZE, slot_offset};
 use crate::model::{Ir, RuleKind};
 
 /// What people and engines want to know of a pack without reading its rules.
@@ -226,6 +227,20 @@ pub struct StateBudget {
     pub longest_maxspan: Option<i64>,
     /// How many sequences and samples nothing but the engine's own limits ends: those without `maxspan`.
     pub without_maxspan: u32,
+    /// The most that one key may hold; packs of earlier compilers do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_case: Option<WorstCase>,
+}
+
+/// The most that the sequences and samples of a pack hold for one key, all rules together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorstCase {
+    /// Events, each counted for every partial match that holds it: a partial match at stage n holds n of them.
+    pub events_per_key: u32,
+    /// The bytes of one event's frame beside its texts, lists and objects.
+    pub frame_bytes: u64,
+    /// The most bytes of the events' frames, each as long as a frame can be.
+    pub bytes_per_key: u64,
 }
 
 /// What the kernel may drop, as numbers of event kinds.
@@ -285,24 +300,36 @@ pub fn capabilities(ir: &Ir) -> Vec<String> {
 /// The worst case of the rules of an IR.
 pub fn state_budget(ir: &Ir) -> StateBudget {
     let mut budget = StateBudget::default();
+    let mut events = 0_u32;
     for rule in &ir.rules {
-        let (slots, maxspan) = match &rule.kind {
+        let (slots, held, maxspan) = match &rule.kind {
             RuleKind::Event { .. } => continue,
             RuleKind::Sequence(sequence) => {
                 budget.sequences += 1;
                 let positive = sequence.steps.iter().filter(|step| !step.missing).count();
                 let waits = sequence.steps.last().is_some_and(|step| step.missing);
-                (positive.saturating_sub(1) + usize::from(waits), sequence.maxspan)
+                let stages = positive.saturating_sub(1);
+                let held = stages.saturating_mul(stages + 1) / 2 + if waits { positive } else { 0 };
+                (stages + usize::from(waits), held, sequence.maxspan)
             }
             RuleKind::Sample { terms } => {
                 budget.samples += 1;
-                (terms.len(), None)
+                (terms.len(), terms.len(), None)
             }
         };
         budget.steps = budget.steps.saturating_add(rule.steps().count() as u32);
         budget.partial_matches_per_key = budget.partial_matches_per_key.saturating_add(slots as u32);
         budget.longest_maxspan = budget.longest_maxspan.max(maxspan);
         budget.without_maxspan += u32::from(maxspan.is_none());
+        events = events.saturating_add(u32::try_from(held).unwrap_or(u32::MAX));
+    }
+    if budget.steps > 0 {
+        let slots = ir.layout.top_level_slots();
+        budget.worst_case = Some(WorstCase {
+            events_per_key: events,
+            frame_bytes: slot_offset(slots, slots) as u64,
+            bytes_per_key: u64::from(events).saturating_mul(MAX_FRAME_SIZE as u64),
+        });
     }
     budget
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::automaton::Automaton;
+use aho_corasick::dfa::DFA;
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{Anchored, BuildError, MatchKind};
 use kestrel_ir::event::FieldNumber;
 use kestrel_ir::model::PredicateId;
 use kestrel_ir::pattern::Anchor;
@@ -46,9 +49,64 @@ pub(super) struct FieldIndex {
 /// Parts of texts, all looked for at once.
 #[derive(Debug)]
 struct Parts {
-    automaton: AhoCorasick,
+    automaton: PartsAutomaton,
     /// By the automaton's patterns.
-    found: Vec<(Anchor, Vec<Posting>)>,
+    found: Vec<Part>,
+}
+
+/// A part that is looked for.
+#[derive(Debug)]
+struct Part {
+    anchor: Anchor,
+    length: usize,
+    postings: Vec<Posting>,
+}
+
+/// The automaton of the parts: a table for some of them, which is fastest, and something smaller for many.
+#[derive(Debug)]
+enum PartsAutomaton {
+    Table(DFA),
+    Compact(NFA),
+}
+
+/// The most bytes of parts that a table is made for: about 1 KiB of table for each.
+const MAX_TABLE_PARTS: usize = 4096;
+
+impl PartsAutomaton {
+    fn new<'t>(parts: impl Iterator<Item = &'t str> + Clone) -> Result<PartsAutomaton, BuildError> {
+        let bytes: usize = parts.clone().map(str::len).sum();
+        Ok(match bytes <= MAX_TABLE_PARTS {
+            true => {
+                PartsAutomaton::Table(DFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(parts)?)
+            }
+            false => {
+                PartsAutomaton::Compact(NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(parts)?)
+            }
+        })
+    }
+
+    /// Tells each part and where it ends, for each place where it stands.
+    #[inline]
+    fn find(&self, text: &str, tell: impl FnMut(usize, usize)) {
+        match self {
+            PartsAutomaton::Table(automaton) => find_all(automaton, text.as_bytes(), tell),
+            PartsAutomaton::Compact(automaton) => find_all(automaton, text.as_bytes(), tell),
+        }
+    }
+}
+
+/// The library's own search for overlapping matches does the same with more state, because it can be stopped in between.
+#[inline]
+fn find_all<A: Automaton>(automaton: &A, text: &[u8], mut tell: impl FnMut(usize, usize)) {
+    let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
+    for (place, &byte) in text.iter().enumerate() {
+        state = automaton.next_state(Anchored::No, state, byte);
+        if automaton.is_special(state) && automaton.is_match(state) {
+            for number in 0..automaton.match_len(state) {
+                tell(automaton.match_pattern(state, number).as_usize(), place + 1);
+            }
+        }
+    }
 }
 
 /// Keys while they are gathered.
@@ -137,10 +195,12 @@ impl Gathered {
         }
         let mut parts: Vec<_> = self.parts.into_iter().collect();
         parts.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let texts = parts.iter().map(|((text, _), _)| text.as_bytes());
-        match AhoCorasick::builder().match_kind(MatchKind::Standard).prefilter(false).build(texts) {
+        match PartsAutomaton::new(parts.iter().map(|((text, _), _)| &**text)) {
             Ok(automaton) => {
-                let found = parts.into_iter().map(|((_, anchor), postings)| (anchor, postings)).collect();
+                let found = parts
+                    .into_iter()
+                    .map(|((text, anchor), postings)| Part { anchor, length: text.len(), postings })
+                    .collect();
                 self.index.parts = Some(Parts { automaton, found });
                 Ok(self.index)
             }
@@ -155,7 +215,7 @@ impl Gathered {
 
 impl FieldIndex {
     fn predicates(&self) -> Vec<PredicateId> {
-        let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|(_, postings)| postings);
+        let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|part| &part.postings);
         let postings = self.texts.values().chain(self.numbers.values()).chain(parts).flatten();
         postings.map(|posting| posting.predicate).collect()
     }
@@ -168,17 +228,17 @@ impl FieldIndex {
             tell(postings);
         }
         let Some(parts) = &self.parts else { return };
-        for part in parts.automaton.find_overlapping_iter(text) {
-            let Some((anchor, postings)) = parts.found.get(part.pattern().as_usize()) else { continue };
+        parts.automaton.find(text, |number, end| {
+            let Some(Part { anchor, length, postings }) = parts.found.get(number) else { return };
             let stands = match anchor {
-                Anchor::Start => part.start() == 0,
+                Anchor::Start => end == *length,
                 Anchor::Anywhere => true,
-                Anchor::End => part.end() == text.len(),
+                Anchor::End => end == text.len(),
             };
             if stands {
                 tell(postings);
             }
-        }
+        });
     }
 
     /// What a number finds.

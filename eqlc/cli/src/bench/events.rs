@@ -17,7 +17,7 @@ use kestrel_ir::event::{Event, FieldTable};
 use kestrel_ir::event_json::Decoder;
 use kestrel_ir::frame::{Frame, FrameBuilder};
 use kestrel_ir::interp::{Context, Interpreter};
-use kestrel_ir::model::{AtomId, Ir, PredicateId};
+use kestrel_ir::model::{AtomId, PredicateId};
 
 use crate::report::tell;
 
@@ -67,7 +67,7 @@ impl Events {
         let mut builder = FrameBuilder::new(&ir.layout, session.table());
         let mut asker = Asker {
             dispatch: Dispatch::new(ir, session.table()),
-            lineage: Lineage::new(ir, MatcherOptions::default().max_processes),
+            lineage: Lineage::new(ir, session.table(), MatcherOptions::default().max_processes),
             interpreter: Interpreter::new(ir)?,
             atoms: Atoms::new(ir)?,
         };
@@ -81,7 +81,7 @@ impl Events {
         };
         let mut size = 0;
         for path in paths {
-            if !events.read_file(path, &decoder, &mut size, &mut |event| asker.ask(ir, event, builder.build(event)))? {
+            if !events.read_file(path, &decoder, &mut size, &mut |event| asker.ask(event, builder.build(event)))? {
                 break;
             }
         }
@@ -148,14 +148,14 @@ impl Events {
 
 impl Asker {
     /// What the matcher does before it has the candidates evaluated, with the interpreter for lineage.
-    fn ask(&mut self, ir: &Ir, event: &Event, frame: Frame<'_>) -> Asked {
+    fn ask(&mut self, event: &Event, frame: Frame<'_>) -> Asked {
         let (mut candidates, mut holding) = (Vec::new(), Vec::new());
         self.dispatch.candidates(event, &mut candidates);
         if self.dispatch.wants_observation() {
             self.dispatch.observe(event, frame, &self.atoms, &mut self.atoms.cache());
         }
         if let Some(lineage) = &mut self.lineage {
-            lineage.begin(&ir.layout, frame);
+            lineage.begin(event);
             for (number, question) in lineage.questions().clone().iter().enumerate() {
                 if candidates.binary_search(&question.predicate).is_ok() {
                     let context = Context { lineage: &holding, ..Context::default() };

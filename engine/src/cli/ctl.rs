@@ -1,0 +1,132 @@
+//! `kestrel-engine ctl`: asks a running engine.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+use kestrel_engine::control::{ExplainRequest, Request, ask};
+use kestrel_engine::stats::counted;
+use serde_json::Value as Json;
+
+use super::Failure;
+use super::options::StatsFormat;
+use super::report::print;
+
+/// `kestrel-engine ctl`.
+#[derive(Debug, Args)]
+pub(super) struct CtlArguments {
+    /// The socket that the engine was given with its own `--control`.
+    #[arg(long, value_name = "PATH")]
+    control: PathBuf,
+    /// `text` for people or `json`: one object.
+    #[arg(long, value_name = "text|json", default_value = "text", global = true, value_parser = StatsFormat::from_str)]
+    output: StatsFormat,
+    #[command(subcommand)]
+    command: CtlCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CtlCommand {
+    /// Packs, rules, events, alerts, losses, and how much is remembered.
+    Status,
+    /// How far each key of a rule came, what it waits for, and what ended it.
+    Explain {
+        /// The rule's id.
+        rule: String,
+        /// Looks at one key: its values, in the order of the rule's fields.
+        #[arg(long, value_name = "VALUE", num_args = 1.., allow_negative_numbers = true)]
+        key: Option<Vec<String>>,
+        /// The most keys, and the most endings of each, up to 1000. [default: 10]
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+}
+
+/// Asks and prints the answer.
+pub(super) fn run(arguments: CtlArguments) -> Result<u8, Failure> {
+    let request = match arguments.command {
+        CtlCommand::Status => Request::Status {},
+        CtlCommand::Explain { rule, key, limit } => {
+            let key = key.map(|values| values.into_iter().map(Json::from).collect());
+            Request::Explain(ExplainRequest { rule, key, limit })
+        }
+    };
+    let response = ask(&arguments.control, &request).map_err(Failure::failed)?;
+    let text = match (arguments.output, &response.status, &response.explain) {
+        (StatsFormat::Json, Some(status), _) => format!("{status}\n"),
+        (StatsFormat::Json, None, Some(state)) => {
+            format!("{}\n", serde_json::to_string(state).map_err(Failure::failed)?)
+        }
+        (StatsFormat::Text, Some(status), _) => status_text(status),
+        (StatsFormat::Text, None, Some(state)) => state.text(),
+        (_, None, None) => return Err(Failure::failed(anyhow::anyhow!("the engine's answer is empty"))),
+    };
+    print(&text).map_err(Failure::failed)?;
+    Ok(0)
+}
+
+/// A status for people. What an older or newer engine does not tell is left out.
+fn status_text(status: &Json) -> String {
+    let number = |pointer: &str| status.pointer(pointer).and_then(Json::as_u64).unwrap_or(0);
+    let word = |pointer: &str| status.pointer(pointer).and_then(Json::as_str).unwrap_or("unknown");
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{name:10}{}", plain(&text));
+    };
+    let seconds = status.pointer("/elapsed_seconds").and_then(Json::as_f64).unwrap_or(0.0);
+    line(
+        "engine",
+        format!("{}, {}, runtime {}, for {seconds:.1} s", word("/version"), word("/source"), word("/runtime")),
+    );
+    for pack in status["loaded"].as_array().into_iter().flatten() {
+        let hash = pack["content_hash"].as_str().unwrap_or("");
+        let rules = pack["rules"].as_array().map_or(0, Vec::len) as u64;
+        let file = pack["file"].as_str().unwrap_or("");
+        line("pack", format!("{file}, {}, sha256 {}", counted(rules, "rule"), hash.get(..16).unwrap_or(hash)));
+    }
+    let off = number("/disabled_rules");
+    let off = if off > 0 { format!(", {off} of them switched off") } else { String::new() };
+    line("rules", format!("{}{off}", number("/rules")));
+    let suppressed = number("/suppression/suppressed");
+    let suppressed = if suppressed > 0 { format!(", {suppressed} suppressed") } else { String::new() };
+    line(
+        "events",
+        format!("{} matched, {} invalid, {} late", number("/events"), number("/invalid"), number("/matcher/late")),
+    );
+    line("alerts", format!("{}{suppressed}", number("/alerts")));
+    line(
+        "ledger",
+        format!(
+            "{} produced = {} filtered + {} dropped + {} waiting + {} matched",
+            number("/ledger/produced"),
+            number("/ledger/filtered"),
+            number("/ledger/dropped"),
+            number("/ledger/waiting"),
+            number("/ledger/matched")
+        ),
+    );
+    line(
+        "state",
+        format!(
+            "{}, {} bytes; {} partial matches begun, {} completed",
+            counted(number("/sequences/live_keys"), "key"),
+            number("/sequences/state_bytes"),
+            number("/sequences/started"),
+            number("/sequences/completed")
+        ),
+    );
+    for (name, limit) in status["limits"].as_object().into_iter().flatten() {
+        let reached = limit["reached"].as_u64().unwrap_or(0);
+        if reached > 0 {
+            line("limit", format!("{name} = {}, reached {}", limit["limit"], counted(reached, "time")));
+        }
+    }
+    out
+}
+
+/// What packs bring must not speak to the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
