@@ -26,7 +26,7 @@ mod explain;
 mod kinds;
 mod rank;
 
-pub use explain::{LeftOut, Why, filed_under, left_out};
+pub use explain::{KIND_FIELDS, LeftOut, Why, filed_under, left_out};
 pub use kinds::{constant_fields, is_decided_by_kind, kinds, predicate_kinds, required_kinds};
 
 /// The most clauses of a guard.

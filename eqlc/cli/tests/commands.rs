@@ -110,7 +110,7 @@ fn explain_counts_how_far_a_sequence_came() {
     for expected in [
         "  events    exec",
         "at most 2 partial matches, kept for 5 s",
-        "dispatch  asked when event.action exact [\"exec\"] (key equality)",
+        "dispatch  asked when process.name exact [\"id\"] (key equality)",
         "kernel    pushed down: 1 of 28 kinds pass (exec)",
         "4 events\n",
         "         2  asked: dispatch let them through\n         4  events of the category\n         3    event.action exact [\"exec\"]",

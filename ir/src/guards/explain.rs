@@ -56,6 +56,21 @@ impl LeftOut {
     }
 }
 
+/// The fields whose values make the kind of an event: few values, and most rules name one. Dispatch has an index for each
+/// kind, and a clause over these fields alone says which.
+pub const KIND_FIELDS: [&str; 10] = [
+    "data_stream.dataset",
+    "event.action",
+    "event.category",
+    "event.dataset",
+    "event.kind",
+    "event.module",
+    "event.outcome",
+    "event.provider",
+    "event.type",
+    "host.os.type",
+];
+
 /// The clause that dispatch files a predicate under before it has measured, as `kestrel_core::dispatch` picks it: of those
 /// that an index can be asked for the one that should be rarest. Without one the predicate is asked for every event of its
 /// kind. A clause that many events turn out to fulfil is left for a rarer one.
@@ -77,8 +92,15 @@ pub fn filed_under<'g>(ir: &Ir, guard: &'g Guard) -> Option<&'g Clause> {
         Rank::Test | Rank::Presence => 3,
         Rank::Worthless => 4,
     };
-    let clauses =
-        guard.clauses.iter().filter(|clause| clause.rank != Rank::Worthless && clause.atoms.iter().all(indexed));
+    let of_kind = |atom: &AtomId| match ir.atom(*atom) {
+        Some(Atom::Strings { field, matching: StringMatch::Exact, .. }) => {
+            KIND_FIELDS.contains(&ir.layout.name(*field))
+        }
+        _ => false,
+    };
+    let clauses = guard.clauses.iter().filter(|clause| {
+        clause.rank != Rank::Worthless && clause.atoms.iter().all(indexed) && !clause.atoms.iter().all(of_kind)
+    });
     clauses.min_by_key(|clause| (preference(clause.rank), clause.atoms.len()))
 }
 

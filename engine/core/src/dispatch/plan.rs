@@ -15,20 +15,6 @@ use rustc_hash::FxBuildHasher;
 /// A value of a kind field that some rule names.
 pub(super) type Symbol = u32;
 
-/// The fields whose values make the kind of an event: few values, and most rules name one.
-const KIND_FIELDS: [&str; 10] = [
-    "data_stream.dataset",
-    "event.action",
-    "event.category",
-    "event.dataset",
-    "event.kind",
-    "event.module",
-    "event.outcome",
-    "event.provider",
-    "event.type",
-    "host.os.type",
-];
-
 /// How many events the ranks' guesses count for.
 const GUESS_WEIGHT: f64 = 4.0;
 
@@ -123,7 +109,7 @@ impl Plan {
         let texts_of = |&atom: &AtomId| match ir.atom(atom)? {
             Atom::Strings { field, matching: StringMatch::Exact, strings, .. } => {
                 let name = ir.layout.name(*field);
-                KIND_FIELDS.contains(&name).then_some(())?;
+                guards::KIND_FIELDS.contains(&name).then_some(())?;
                 Some((names.number(*field)?, strings))
             }
             _ => None,

@@ -56,7 +56,7 @@ fn one(out: &mut String, ir: &Ir, id: PredicateId, guard: &Guard, kinds: &[u16])
     writeln!(out, "kernel  {}", of_kernel(kinds, event_kinds()))?;
     match filed {
         Some(clause) => writeln!(out, "index   one look-up per value of {}", fields(ir, clause))?,
-        None => writeln!(out, "index   no clause is an equality: asked for every event")?,
+        None => writeln!(out, "index   no clause can be looked up: asked for every event of its kind")?,
     }
     writeln!(out, "explain {}", of_explain(guard, filed))?;
     let left_out = guards::left_out(ir, id, guard);
