@@ -98,7 +98,7 @@ impl Guard {
         self.clauses.iter().any(|clause| clause.atoms.is_empty())
     }
 
-    /// The clause to file the predicate under; `None` when it has to be asked for every event.
+    /// The clause to file the predicate under; `None` when it has to be asked for every event of its kind.
     pub fn best(&self) -> Option<&Clause> {
         self.clauses.first()
     }

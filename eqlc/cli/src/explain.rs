@@ -142,7 +142,9 @@ pub fn explain_rule(
             Some(guard) => {
                 let filed = guards::filed_under(ir, guard);
                 match filed {
-                    None => writeln!(out, "  dispatch  asked for every event: no equality must hold")?,
+                    None => {
+                        writeln!(out, "  dispatch  asked for every event of its kind: nothing rarer can be looked up")?
+                    }
                     Some(clause) => writeln!(out, "  dispatch  asked when {}", clause_text(ir, clause))?,
                 }
                 for clause in guard.clauses.iter().filter(|&clause| Some(clause) != filed) {

@@ -117,7 +117,7 @@ fn of_explain(guard: &Guard, filed: Option<&Clause>) -> String {
             let number = guard.clauses.iter().position(|other| other == clause).map_or(0, |index| index + 1);
             format!("says that it is asked when {number}. holds ({}), and lists {more}", clause.rank)
         }
-        None => format!("says that it is asked for every event, and lists {more}"),
+        None => format!("says that it is asked for every event of its kind, and lists {more}"),
     }
 }
 
