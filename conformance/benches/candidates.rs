@@ -6,12 +6,11 @@
 //! pass, so that a busy machine slows all of them; medians, and ratios within a pass. Before anything is measured each
 //! runtime's answers are compared with the interpreter's. Allocations are counted in the last pass.
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use kestrel_conformance::allocations::{Counting, count};
 use kestrel_conformance::replay::{build, project};
 use kestrel_core::atoms::Atoms;
 use kestrel_core::batch::{Batch, MAX_BATCH_EVENTS};
@@ -30,25 +29,6 @@ const PASSES: usize = 15;
 const WARM_UP: usize = 4;
 /// How many events of a recording are taken at most.
 const EVENTS: usize = 20_000;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator that counts is the only witness of allocations")]
-// SAFETY: every call goes to the system's allocator unchanged; the counter allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, block: Block) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(block) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, block: Block) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, block) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -108,9 +88,9 @@ fn measure(name: &str, pack: &NamedPack, recordings: &[PathBuf]) -> Result<()> {
     let mut allocated = vec![0; runtimes.len()];
     for pass in 0..WARM_UP + PASSES {
         for (number, (kind, runtime)) in runtimes.iter_mut().enumerate() {
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let before = count();
             let nanoseconds = pass_over(runtime.as_mut(), &atoms, &mut batch, &cases)?;
-            allocated[number] = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            allocated[number] = count() - before;
             if pass >= WARM_UP {
                 costs[number].push(nanoseconds / cases.len() as f64);
             }

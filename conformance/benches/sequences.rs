@@ -7,9 +7,7 @@
 //! state has settled: as many keys run out of time as begin. Medians over passes. Allocations are those of the matches,
 //! which own their events.
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use kestrel_conformance::allocations::{Counting, count};
 use kestrel_core::batch::MAX_BATCH_EVENTS;
 use kestrel_core::matcher::{Matcher, MatcherOptions};
 use kestrel_core::runtime::Interpreting;
@@ -29,25 +27,6 @@ const EVENTS: usize = 64 * 5_000;
 const SECOND: usize = 100;
 /// Nanoseconds between events.
 const GAP: i64 = 2_000;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator that counts is the only witness of allocations")]
-// SAFETY: every call goes to the system's allocator unchanged; the counter allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, block: Block) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(block) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, block: Block) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, block) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -151,9 +130,9 @@ fn pass(stream: &mut Stream<'_>, events: usize, mut take: impl FnMut(&Event)) ->
     let (before, mut allocated) = (processor_time(), 0);
     for _ in 0..batches {
         stream.fill();
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = count();
         stream.events.iter().for_each(&mut take);
-        allocated += ALLOCATIONS.load(Ordering::Relaxed) - before;
+        allocated += count() - before;
     }
     let whole = processor_time() - before;
     ((whole - filling).max(0.0) / events as f64, allocated)

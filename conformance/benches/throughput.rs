@@ -4,12 +4,11 @@
 //! those beside it. Measured per event, in one run, pass by pass: decoding its JSON; dispatch; the whole stage one and two
 //! over decoded events (a `Matcher`), and over JSON. Medians. Allocations are counted in the last pass.
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use kestrel_conformance::allocations::{Counting, count};
 use kestrel_conformance::replay::{build, project};
 use kestrel_core::atoms::Atoms;
 use kestrel_core::dispatch::Dispatch;
@@ -28,25 +27,6 @@ const WARM_UP: usize = 3;
 /// How many events a pass has at least (a short recording is repeated) and at most.
 const LEAST_EVENTS: usize = 10_000;
 const MOST_EVENTS: usize = 20_000;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator that counts is the only witness of allocations")]
-// SAFETY: every call goes to the system's allocator unchanged; the counter allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, block: Block) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(block) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, block: Block) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, block) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -134,7 +114,7 @@ fn measure(name: &str, named: &NamedPack, recording: &Path) -> Result<()> {
         }
         cost[1] = began.elapsed().as_nanos() as f64;
         pass_time += span - start + 1_000_000_000;
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = count();
         let began = Instant::now();
         for event in &mut events {
             event.timestamp += pass_time - (span - start);
@@ -145,7 +125,7 @@ fn measure(name: &str, named: &NamedPack, recording: &Path) -> Result<()> {
         }
         matcher.flush(&mut found);
         cost[2] = began.elapsed().as_nanos() as f64;
-        allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        allocated = count() - before;
         found.clear();
         let began = Instant::now();
         for (number, document) in documents.iter().enumerate() {

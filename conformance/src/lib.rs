@@ -5,6 +5,7 @@
 //! one of them cannot. The format is described at [`Suite`].
 
 pub mod agree;
+pub mod allocations;
 pub mod batch;
 pub mod generate;
 pub mod replay;

@@ -1,9 +1,7 @@
 //! After warm-up an event allocates nothing, neither in the atoms nor in Wasm, native code and Lua, event by event and in
 //! batches.
 
-use std::alloc::{GlobalAlloc, Layout as Block, System};
-use std::cell::Cell;
-
+use kestrel_conformance::allocations::{Counting, count};
 use kestrel_core::atoms::Atoms;
 use kestrel_core::batch::Batch;
 use kestrel_engine::runtime::Runtime;
@@ -18,27 +16,6 @@ use kestrel_ir::model::{
     ValueId,
 };
 use kestrel_schema::FieldType;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator that counts is the only witness of allocations")]
-// SAFETY: every call goes to the system's allocator unchanged; the counter allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, block: Block) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(block) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, block: Block) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, block) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -114,7 +91,7 @@ fn check(ir: &Ir, mut runtime: Box<dyn Runtime>) {
     let (mut event, mut hits) = (Event::new(), Vec::new());
     let (mut after_warm_up, mut held) = (0, 0);
     for number in 0..200 {
-        let before = COUNT.get();
+        let before = count();
         event.clear();
         for text in ["BASH", "dash", "Ünïcode"] {
             event.push_text(table.lookup("process.name").expect("a field"), text);
@@ -132,7 +109,7 @@ fn check(ir: &Ir, mut runtime: Box<dyn Runtime>) {
             batch.clear();
         }
         if number >= 100 {
-            after_warm_up += COUNT.get() - before;
+            after_warm_up += count() - before;
         }
     }
     assert!(held > 200, "{}: {held} answers", runtime.name());
@@ -178,12 +155,12 @@ fn a_batch_on_lua_allocates_nothing() {
                 batch.push(builder.build(&event), || atoms.cache());
                 batch.ask(&candidates);
             }
-            let before = COUNT.get();
+            let before = count();
             runtime.evaluate_batch(&atoms, &mut batch);
             if number < 300 {
                 memory = runtime.used_memory();
             } else {
-                after_warm_up += COUNT.get() - before;
+                after_warm_up += count() - before;
             }
         }
         assert_eq!((after_warm_up, runtime.used_memory()), (0, memory), "jit {}", limits.jit);

@@ -23,8 +23,6 @@ const GUESS_WEIGHT: f64 = 4.0;
 pub(super) struct Plan {
     /// By field number.
     kind_fields: Vec<Option<HashMap<Box<str>, Symbol, FxBuildHasher>>>,
-    /// The same as one byte each: it is looked at for every value of every event.
-    is_kind_field: Vec<bool>,
     pub(super) predicates: Vec<PredicatePlan>,
     /// How many predicates the pack has, with those that are never true.
     pub(super) count: usize,
@@ -78,7 +76,6 @@ impl Plan {
     pub(super) fn new(ir: &Ir, table: &FieldTable) -> Plan {
         let mut plan = Plan {
             kind_fields: vec![None; table.len()],
-            is_kind_field: Vec::new(),
             predicates: Vec::new(),
             count: ir.predicates.len(),
             fields: vec![FieldStatistics::default(); table.len()],
@@ -100,7 +97,6 @@ impl Plan {
             }
             plan.predicates.push(predicate);
         }
-        plan.is_kind_field = plan.kind_fields.iter().map(Option::is_some).collect();
         plan
     }
 
@@ -134,11 +130,7 @@ impl Plan {
     pub(super) fn symbols_of(&self, event: &Event, folded: &mut String, out: &mut Vec<Symbol>) {
         out.clear();
         for entry in event.entries() {
-            let number = entry.field().0 as usize;
-            if self.is_kind_field.get(number) != Some(&true) {
-                continue;
-            }
-            let Some(Some(known)) = self.kind_fields.get(number) else { continue };
+            let Some(Some(known)) = self.kind_fields.get(entry.field().0 as usize) else { continue };
             if let FieldValue::Text(text) = entry.value() {
                 out.extend(known.get(fold_with(text, folded)));
             }
