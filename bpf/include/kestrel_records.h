@@ -135,6 +135,11 @@ struct kestrel_record {
 		struct kestrel_exec exec;
 		struct kestrel_fork fork;
 		struct kestrel_exit exit;
+		struct kestrel_kill kill;
+		struct kestrel_ptrace ptrace;
+		struct kestrel_memfd memfd;
+		struct kestrel_memory memory;
+		struct kestrel_bpf bpf;
 	};
 };
 

@@ -13,6 +13,8 @@ use super::source::Tier;
 pub(super) enum Attach {
     /// A tracepoint with typed arguments (`tp_btf`).
     Tracepoint(&'static str),
+    /// The begin of a system call, by its name.
+    Enter(&'static str),
     /// The end of a system call, by its name.
     Leave(&'static str),
 }
@@ -22,6 +24,7 @@ impl std::fmt::Display for Attach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Attach::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Attach::Enter(name) => write!(f, "tracepoint/syscalls/sys_enter_{name}"),
             Attach::Leave(name) => write!(f, "tracepoint/syscalls/sys_exit_{name}"),
         }
     }
@@ -70,6 +73,16 @@ const fn leave(program: &'static str, call: &'static str) -> Hook {
     Hook { program, attach: Attach::Leave(call) }
 }
 
+/// A hook at the begin of a system call.
+const fn enter(program: &'static str, call: &'static str) -> Hook {
+    Hook { program, attach: Attach::Enter(call) }
+}
+
+/// Something that not every kernel has.
+const fn optional(hooks: &'static [Hook]) -> Need {
+    Need { hooks, optional: true }
+}
+
 /// All plans; those of one kind stand in the order of preference.
 pub(super) const PLANS: &[Plan] = &[
     Plan { kind: Kind::Exec, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_exec", "sched_process_exec")])] },
@@ -83,7 +96,42 @@ pub(super) const PLANS: &[Plan] = &[
             tracepoint("kestrel_exit_by_count", "sched_process_exit"),
         ])],
     },
+    Plan {
+        kind: Kind::UidChange,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_set_user", "setuid")]),
+            need(&[leave("kestrel_set_user", "setreuid")]),
+            need(&[leave("kestrel_set_user", "setresuid")]),
+        ],
+    },
+    Plan {
+        kind: Kind::GidChange,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_set_group", "setgid")]),
+            need(&[leave("kestrel_set_group", "setregid")]),
+            need(&[leave("kestrel_set_group", "setresgid")]),
+        ],
+    },
     Plan { kind: Kind::SessionIdChange, tier: Tier::B, needs: &[need(&[leave("kestrel_setsid", "setsid")])] },
+    Plan { kind: Kind::Ptrace, tier: Tier::B, needs: &[need(&[leave("kestrel_ptrace", "ptrace")])] },
+    Plan { kind: Kind::Kill, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_kill", "signal_generate")])] },
+    Plan { kind: Kind::MemfdCreate, tier: Tier::B, needs: &[need(&[leave("kestrel_memfd", "memfd_create")])] },
+    Plan { kind: Kind::LoadModule, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_load_module", "module_load")])] },
+    Plan { kind: Kind::Mmap, tier: Tier::B, needs: &[need(&[leave("kestrel_mmap", "mmap")])] },
+    Plan {
+        kind: Kind::Mprotect,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_mprotect", "mprotect")]),
+            need(&[enter("kestrel_mprotect_begins", "mprotect")]),
+            // Only where the processor has protection keys.
+            optional(&[leave("kestrel_mprotect", "pkey_mprotect")]),
+            optional(&[enter("kestrel_mprotect_begins", "pkey_mprotect")]),
+        ],
+    },
+    Plan { kind: Kind::Bpf, tier: Tier::B, needs: &[need(&[leave("kestrel_bpf", "bpf")])] },
 ];
 
 /// The plans for a kind, the best first.

@@ -50,6 +50,7 @@ impl TraceFs {
     /// The number of a system call's tracepoint.
     pub(super) fn number(&self, attach: Attach) -> Result<u64, LiveError> {
         let path = match attach {
+            Attach::Enter(call) => format!("sys_enter_{call}/id"),
             Attach::Leave(call) => format!("sys_exit_{call}/id"),
             Attach::Tracepoint(_) => return Err(LiveError::attach(attach, std::io::ErrorKind::Unsupported.into())),
         };
