@@ -124,6 +124,7 @@ struct kestrel_settings {
 };
 
 #include "kestrel_records_process.h"
+#include "kestrel_records_file.h"
 
 /* One record without its tail. */
 struct kestrel_record {
@@ -140,6 +141,7 @@ struct kestrel_record {
 		struct kestrel_memfd memfd;
 		struct kestrel_memory memory;
 		struct kestrel_bpf bpf;
+		struct kestrel_file file;
 	};
 };
 

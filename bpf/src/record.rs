@@ -10,19 +10,21 @@
 //! ```
 //!
 //! What only one kind has is read in one file for each area: [`exec`] for the life of processes, [`process`] for what they
-//! do to themselves and to each other.
+//! do to themselves and to each other, [`file`] for files.
 
 use crate::layout::{COMM_LIMIT, RECORD_VERSION, SECTIONS};
 
 mod bytes;
 mod encode;
 pub mod exec;
+pub mod file;
 mod kind;
 mod parse;
 pub mod process;
 mod sections;
 
 pub use exec::{Exec, Exit, Fork};
+pub use file::{File, FileName, Original};
 pub use kind::Kind;
 pub use process::{Bpf, Kill, Memfd, Memory, Module, Ptrace, Target};
 pub use sections::{Arguments, ReversedPath, push_lossy};
@@ -209,6 +211,8 @@ pub enum Body<'r> {
     Mprotect(Memory<'r>),
     /// See [`Kind::Bpf`].
     Bpf(Bpf<'r>),
+    /// Any kind about files.
+    File(File<'r>),
 }
 
 /// What the kernel counted for one kind on one CPU: `struct kestrel_counters`, as the eight words of the map's value.

@@ -138,12 +138,37 @@ numbered!(
     }
 );
 
+numbered!(
+    /// What events about files have.
+    FileFields {
+        path: "path",
+        name: "name",
+        extension: "extension",
+        directory: "directory",
+        inode: "inode",
+        file_type: "type",
+        mode: "mode",
+        uid: "uid",
+        gid: "gid",
+        size: "size",
+        target_path: "target_path",
+        open_flags: "Ext.open.flags",
+        original_path: "Ext.original.path",
+        original_name: "Ext.original.name",
+        original_extension: "Ext.original.extension",
+        original_mode: "Ext.original.mode",
+        original_uid: "Ext.original.uid",
+        original_gid: "Ext.original.gid",
+    }
+);
+
 /// All fields of live events.
 pub(super) struct Fields {
     pub(super) table: FieldTable,
     pub(super) event: EventFields,
     pub(super) process: ProcessFields,
     pub(super) act: ActFields,
+    pub(super) file: FileFields,
     pub(super) own: ImageFields,
     pub(super) parent: ImageFields,
     pub(super) session_leader: ImageFields,
@@ -164,6 +189,7 @@ impl Fields {
             entry_leader: ImageFields::intern(&mut table, &schema, "process.entry_leader."),
             process: ProcessFields::intern(&mut table, &schema, ""),
             act: ActFields::intern(&mut table, &schema, ""),
+            file: FileFields::intern(&mut table, &schema, "file."),
             table,
         }
     }

@@ -18,6 +18,7 @@ use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
 mod capabilities;
+mod file;
 mod images;
 mod names;
 mod process;

@@ -4395,7 +4395,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["creation"],
         action: "creation",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4505,7 +4505,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["access"],
         action: "open",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4616,7 +4616,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["change"],
         action: "modification",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4726,7 +4726,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["change"],
         action: "rename",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4835,7 +4835,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["deletion"],
         action: "deletion",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4941,7 +4941,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["change"],
         action: "chmod",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -5049,7 +5049,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["change"],
         action: "chown",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -5159,7 +5159,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["file"],
         event_type: &["creation"],
         action: "link",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
