@@ -10,11 +10,20 @@ use kestrel_ir::model::{Atom, AtomId, Ir, Node, NodeId, PredicateId, Step, Value
 use kestrel_ir::text::atom_expression;
 use kestrel_schema::EventKind;
 
+use crate::keys::Keys;
+
 /// How many kinds, tests or fields are named.
 const NAMED: usize = 6;
 
 /// Why these `wanted` of all `kinds` pass for a predicate, and what else is asked of them.
-pub(crate) fn why(ir: &Ir, predicate: PredicateId, term: Option<&Step>, wanted: &[u16], kinds: &[EventKind]) -> String {
+pub(crate) fn why(
+    ir: &Ir,
+    predicate: PredicateId,
+    term: Option<&Step>,
+    wanted: &[u16],
+    kinds: &[EventKind],
+    keys: &Keys,
+) -> String {
     let guard = analyze(ir, predicate);
     if guard.is_never() {
         return "it is never true, so no event passes for it".to_owned();
@@ -49,9 +58,8 @@ pub(crate) fn why(ir: &Ir, predicate: PredicateId, term: Option<&Step>, wanted: 
         why.push_str("; the kind of an event decides all of it");
     } else {
         let fields = list(rest.fields.iter().map(String::as_str));
-        why.push_str(&format!(
-            "; in user space: tests of {fields}, because the kernel's filter knows the kind of an event alone"
-        ));
+        push_keys(&mut why, predicate, wanted, kinds, keys);
+        why.push_str(&format!("; in user space: tests of {fields}"));
     }
     if let Some(term) = term {
         if term.joined.is_some() {
@@ -62,6 +70,33 @@ pub(crate) fn why(ir: &Ir, predicate: PredicateId, term: Option<&Step>, wanted: 
         }
     }
     why
+}
+
+/// What the kernel looks for beside the kind. The events that build up the process table always come, whatever is asked
+/// of them.
+fn push_keys(why: &mut String, predicate: PredicateId, wanted: &[u16], kinds: &[EventKind], keys: &Keys) {
+    let name = |kind: &u16| kinds.iter().find(|known| known.id == *kind).map_or("?", |known| known.name);
+    let has_keys = |kind: &&u16| keys.chosen(predicate, **kind).is_some();
+    let (with, without): (Vec<&u16>, Vec<&u16>) = wanted.iter().partition(has_keys);
+    let Some(chosen) = with.first().and_then(|kind| keys.chosen(predicate, **kind)) else {
+        why.push_str("; of these the kernel can compare nothing, so that all events of these kinds pass");
+        return;
+    };
+    let fields = list(chosen.fields.iter().map(String::as_str));
+    let tests: BTreeSet<&str> = chosen.keys.iter().map(|key| key.test.name()).collect();
+    let tests: Vec<&str> = tests.into_iter().collect();
+    let count = chosen.keys.len();
+    let plural = if count == 1 { "" } else { "s" };
+    why.push_str(&format!("; the kernel compares `{fields}` by {count} key{plural} ({})", tests.join(", ")));
+    if !without.is_empty() {
+        let names = list(without.into_iter().map(name));
+        why.push_str(&format!(", but nothing in {names}"));
+    }
+    let others: Vec<&str> = with.into_iter().filter(|kind| !keys.filters(**kind)).map(name).collect();
+    if !others.is_empty() {
+        let names = list(others.into_iter());
+        why.push_str(&format!(", which saves nothing in {names} while other rules want all of those"));
+    }
 }
 
 /// `a, b, c and 4 more`.

@@ -1,9 +1,10 @@
 //! IR to kernel filter maps, and the reason why a part stays in user space.
 //!
-//! In: a verified [`Ir`] and the kinds of events that there are. Out: a [`Filter`]: the [`FilterMaps`] that travel in the pack, and
-//! one [`Explanation`] for each predicate of each rule. The kernel drops an event when its kind can satisfy no predicate; that
-//! is decided here by [`guards`], which let too much through, never too little. In this version the kind is all that is
-//! pushed down: names, paths and ports are told apart in user space. This crate loads nothing into a kernel.
+//! In: a verified [`Ir`] and the kinds of events that there are. Out: a [`Filter`]: the [`FilterMaps`] and [`KindKeys`] that travel in
+//! the pack, and one [`Explanation`] for each predicate of each rule. The kernel drops an event when its kind can satisfy no
+//! predicate, or when it has none of the keys of its kind: names, extensions, folders and beginnings of paths, names and users
+//! of processes. Both are decided here by [`guards`], which let too much through, never too little. This crate loads nothing
+//! into a kernel.
 //!
 //! ```
 //! let ir = kestrel_ir::text::parse(r#"
@@ -21,13 +22,14 @@
 #![deny(missing_docs)]
 
 mod explain;
+mod keys;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use kestrel_ir::guards;
 use kestrel_ir::model::{Ir, PredicateId, Rule, RuleKind, Step};
-use kestrel_ir::pack::{FilterMaps, KindReason};
+use kestrel_ir::pack::{FilterMaps, KindKeys, KindReason};
 use kestrel_schema::EventKind;
 
 /// How many rules are named as the reason for a kind; more are counted.
@@ -38,6 +40,8 @@ pub const NAMED_RULES: usize = 8;
 pub struct Filter {
     /// The maps, for the pack.
     pub maps: FilterMaps,
+    /// What the kernel asks of the events of a kind beside it, ascending by kind, for the pack.
+    pub keys: Vec<KindKeys>,
     /// One for each predicate of each rule, in the order of the rules and their terms.
     pub explanations: Vec<Explanation>,
 }
@@ -80,6 +84,7 @@ impl fmt::Display for RuleStep {
 /// and a kind that is not in `kinds` always passes.
 pub fn compile(ir: &Ir, kinds: &[EventKind]) -> Filter {
     let by_predicate = guards::predicate_kinds(ir, kinds);
+    let keys = keys::Keys::new(ir, kinds, &by_predicate);
     let mut wanted: BTreeMap<u16, KindReason> = BTreeMap::new();
     let mut explanations = Vec::new();
     for rule in &ir.rules {
@@ -88,7 +93,7 @@ pub fn compile(ir: &Ir, kinds: &[EventKind]) -> Filter {
             let mut own = by_predicate.get(predicate.index()).cloned().unwrap_or_default();
             own.sort_unstable();
             of_rule.extend(&own);
-            let why = explain::why(ir, predicate, term, &own, kinds);
+            let why = explain::why(ir, predicate, term, &own, kinds, &keys);
             explanations.push(Explanation { rule_id: rule.id.clone(), step, kinds: own, why });
         }
         of_rule.sort_unstable();
@@ -106,7 +111,7 @@ pub fn compile(ir: &Ir, kinds: &[EventKind]) -> Filter {
     known.sort_unstable();
     known.dedup();
     let maps = FilterMaps { kinds: wanted.keys().copied().collect(), known, reasons: wanted.into_values().collect() };
-    Filter { maps, explanations }
+    Filter { maps, keys: keys.kinds, explanations }
 }
 
 /// The predicates of a rule with their places, and their terms when they have one.

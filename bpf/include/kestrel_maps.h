@@ -38,6 +38,26 @@ struct kestrel_walk {
 	__u32 reserved;
 };
 
+/* Cuts a path into components; see kestrel_filter.h. */
+#define KESTREL_COMPONENTS 32
+
+struct kestrel_scan {
+	__u32 count; /* of components */
+	__u32 text; /* whether it is a text with slashes, and not a walked path */
+	__u32 in_order; /* 0 for what cannot be compared */
+	__u32 length; /* of the component so far */
+	__u32 dots; /* in the component so far */
+	__u32 has_extension;
+	__u32 name_has_extension;
+	__u32 reserved;
+	__u64 hash; /* of the component so far */
+	__u64 since_dot; /* of what follows the latest dot */
+	__u64 extension;
+	__u64 name; /* of the path's last component */
+	__u64 name_extension;
+	__u64 components[KESTREL_COMPONENTS];
+};
+
 /*
  * What a program knows while it works lives here too, not on the stack: the verifier follows every value on the stack
  * through every branch, and flags that add up made it look at 218,000 instructions (0.3 s) instead of 1,300.
@@ -46,6 +66,8 @@ struct kestrel_scratch {
 	__u32 busy; /* the mark: 1 while a program uses this buffer */
 	__u32 cursor; /* where the next section of the tail begins */
 	struct kestrel_walk walk;
+	struct kestrel_scan folder; /* a walked path */
+	struct kestrel_scan text; /* a text below it */
 	struct kestrel_record record;
 	__u8 tail[KESTREL_TAIL_LIMIT + KESTREL_NAME_LIMIT];
 };
@@ -201,13 +223,10 @@ static __always_inline void kestrel_flag_section(struct kestrel_scratch *scratch
 }
 
 /*
- * Whether somebody wants the record that stands in `scratch`, asked once for every event, right before it is copied:
- * here filter maps are to be asked that need more than the kind. There are none yet, so the answer is yes.
+ * Whether somebody wants the record that stands in `scratch`, asked once for every event, right before it is copied; see
+ * kestrel_filter.h.
  */
-static __always_inline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kind)
-{
-	return true;
-}
+static __noinline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kind);
 
 /* How the reader is told of a record. */
 static __always_inline __u64 kestrel_wake_flags(void)

@@ -120,7 +120,22 @@ struct kestrel_settings {
 	 * only when so many bytes wait.
 	 */
 	__u32 wake_bytes;
+	__u32 filter_half; /* which half of `kestrel_filters` is in use, 0 or 1 */
+};
+
+/* A table of keys; see kestrel_filter.h. */
+#define KESTREL_FILTER_BITS 32768
+
+struct kestrel_filter {
+	__u32 tests; /* KESTREL_TEST_*; 0 lets everything through */
 	__u32 reserved;
+	__u64 bits[KESTREL_FILTER_BITS / 64];
+};
+
+/* What is known of a process that acts. */
+struct kestrel_actor {
+	__u64 start_ticks; /* as /proc/PID/stat counts them, so that user space can fill it in */
+	__u64 name; /* hash of the last component of its executable's path */
 };
 
 #include "kestrel_records_process.h"
@@ -188,7 +203,15 @@ KESTREL_SIZE(kestrel_record, 256);
 KESTREL_OFFSET(kestrel_settings, ignored_pid, 0);
 KESTREL_OFFSET(kestrel_settings, environment, 4);
 KESTREL_OFFSET(kestrel_settings, wake_bytes, 8);
+KESTREL_OFFSET(kestrel_settings, filter_half, 12);
 KESTREL_SIZE(kestrel_settings, 16);
+
+KESTREL_OFFSET(kestrel_filter, tests, 0);
+KESTREL_OFFSET(kestrel_filter, bits, 8);
+KESTREL_SIZE(kestrel_filter, 4104);
+KESTREL_OFFSET(kestrel_actor, start_ticks, 0);
+KESTREL_OFFSET(kestrel_actor, name, 8);
+KESTREL_SIZE(kestrel_actor, 16);
 
 KESTREL_OFFSET(kestrel_counters, produced, 0);
 KESTREL_OFFSET(kestrel_counters, internal, 56);

@@ -59,6 +59,7 @@ int BPF_PROG(kestrel_exec, struct task_struct *task, int old_pid, struct linux_b
 	struct kestrel_exec *exec;
 	struct fs_struct *fs;
 	__u64 start, end;
+	__u32 executable;
 
 	if (!counters)
 		return 0;
@@ -74,7 +75,9 @@ int BPF_PROG(kestrel_exec, struct task_struct *task, int old_pid, struct linux_b
 	exec->argument_count = BPF_CORE_READ(bprm, argc);
 	kestrel_fill_filename(&scratch->base, bprm);
 	fs = BPF_CORE_READ(task, fs);
+	executable = scratch->base.cursor;
 	kestrel_write_path(&scratch->base, KESTREL_EXEC_EXECUTABLE, &BPF_CORE_READ(task, mm, exe_file)->f_path, fs);
+	kestrel_note_actor(&scratch->base, KESTREL_EXEC_EXECUTABLE, executable);
 	kestrel_write_path(&scratch->base, KESTREL_EXEC_DIRECTORY, &fs->pwd, fs);
 	start = BPF_CORE_READ(task, mm, arg_start);
 	end = BPF_CORE_READ(task, mm, arg_end);
@@ -103,6 +106,7 @@ int BPF_PROG(kestrel_fork, struct task_struct *creator, struct task_struct *chil
 	if (!scratch)
 		return 0;
 	kestrel_identify(scratch, child);
+	kestrel_copy_actor(creator->tgid, &scratch->record.task);
 	scratch->record.fork.creator_pid = creator->tgid;
 	scratch->record.fork.creator_start_time = BPF_CORE_READ(creator, group_leader, start_boottime);
 	kestrel_send(scratch, counters, KESTREL_KIND_FORK);
@@ -118,6 +122,7 @@ static __always_inline int kestrel_process_exit(struct task_struct *task)
 	if (!scratch)
 		return 0;
 	kestrel_identify(scratch, task);
+	kestrel_forget_actor(task->tgid);
 	signal = BPF_CORE_READ(task, signal);
 	/* As wait_task_zombie in kernel/exit.c puts it together. */
 	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)

@@ -13,6 +13,7 @@
 #include "kestrel_maps.h"
 #include "kestrel_path.h"
 #include "kestrel_task.h"
+#include "kestrel_filter.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

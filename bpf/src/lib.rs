@@ -9,6 +9,7 @@
 //! include/kestrel_records.h ═══ the same numbers ═══ src/layout.rs ──▶ record::Record::parse
 //! ```
 
+pub mod filter;
 pub mod layout;
 pub mod record;
 
@@ -29,8 +30,12 @@ pub mod maps {
     /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
     pub const KINDS: &str = "kestrel_kinds";
     /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment, at
-    /// how many waiting bytes the reader is woken (0: always), and a reserved word.
+    /// how many waiting bytes the reader is woken (0: always), and which half of [`FILTERS`] is in use.
     pub const SETTINGS: &str = "kestrel_settings";
+    /// Array of [`crate::filter::FilterTable`]s, two for each of [`crate::layout::KINDS`] kinds: half 0, then half 1.
+    pub const FILTERS: &str = "kestrel_filters";
+    /// Hash map from process number to `[u64; 2]`: start in ticks and [`crate::filter::name_hash`] of the process's name.
+    pub const ACTORS: &str = "kestrel_actors";
     /// Per-CPU array of `[u64; 8]` by kind; see [`crate::record::KernelCounters`].
     pub const COUNTERS: &str = "kestrel_counters";
     /// Array in which records are put together; needs [`SCRATCH_SLOTS`] elements for each possible CPU.

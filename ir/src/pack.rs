@@ -40,9 +40,9 @@ pub use error::{PackError, PackProblem};
 pub use hooks::required_hooks;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use manifest::{
-    ActionInfo, CompilerInfo, EventFieldsInfo, FilterMaps, KindReason, Manifest, PackFile, PredicateInfo, ProgramFile,
-    RuleInfo, StateBudget, SuppressionInfo, TacticInfo, TechniqueInfo, ThreatInfo, WorstCase, capabilities,
-    state_budget,
+    ActionInfo, CompilerInfo, EventFieldsInfo, FilterKey, FilterMaps, FilterTest, KindKeys, KindReason, Manifest,
+    PackFile, PredicateInfo, ProgramFile, RuleInfo, StateBudget, SuppressionInfo, TacticInfo, TechniqueInfo,
+    ThreatInfo, WorstCase, capabilities, state_budget,
 };
 pub use signature::{PackSignature, SignatureError};
 
@@ -57,6 +57,7 @@ pub struct Pack {
     module: Option<Range<usize>>,
     predicates: Option<Range<usize>>,
     filters: FilterMaps,
+    filter_keys: Vec<KindKeys>,
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
     signatures: Vec<PackSignature>,
@@ -78,6 +79,8 @@ pub struct PackBuilder {
     pub predicates: Option<String>,
     /// What the kernel may drop.
     pub filters: FilterMaps,
+    /// What the kernel may ask of the events of a kind, ascending by kind.
+    pub filter_keys: Vec<KindKeys>,
     /// The rules' source files; their order does not matter.
     pub sources: Vec<PackFile>,
     /// The rules' tests with the alerts that they expect; their order does not matter.
@@ -95,6 +98,7 @@ impl PackBuilder {
             module: None,
             predicates: None,
             filters: FilterMaps::default(),
+            filter_keys: Vec::new(),
             sources: Vec::new(),
             tests: Vec::new(),
             programs: Vec::new(),
@@ -127,6 +131,10 @@ impl PackBuilder {
         if let Some(predicates) = self.predicates {
             sections.push((SectionId::PREDICATES, predicates.into_bytes()));
         }
+        if !self.filter_keys.is_empty() {
+            let keys = container::encode(SectionId::FILTER_KEYS, &self.filter_keys)?;
+            sections.push((SectionId::FILTER_KEYS, keys));
+        }
         if !self.programs.is_empty() {
             sections.push((SectionId::PROGRAMS, container::encode(SectionId::PROGRAMS, &self.programs)?));
         }
@@ -145,6 +153,7 @@ struct Parts {
     manifest: Manifest,
     ir: Ir,
     filters: FilterMaps,
+    filter_keys: Vec<KindKeys>,
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
     programs: Vec<ProgramFile>,
@@ -170,9 +179,13 @@ impl Parts {
             Some(range) => container::decode(SectionId::PROGRAMS, bytes.get(range).unwrap_or_default())?,
             None => Vec::new(),
         };
+        let filter_keys = match optional(SectionId::FILTER_KEYS) {
+            Some(range) => container::decode(SectionId::FILTER_KEYS, bytes.get(range).unwrap_or_default())?,
+            None => Vec::new(),
+        };
         let signatures = signature::read(bytes, sections)?;
         verify(&ir).map_err(PackProblem::Ir)?;
-        Ok(Parts { manifest, ir, filters, sources, tests, programs, module, predicates, signatures })
+        Ok(Parts { manifest, ir, filters, filter_keys, sources, tests, programs, module, predicates, signatures })
     }
 }
 
@@ -211,11 +224,13 @@ impl Pack {
             hashing.join().unwrap_or_else(|_| hash())?;
             parts
         })?;
-        let Parts { manifest, ir, filters, sources, tests, programs, module, predicates, signatures } = parts;
+        let Parts { manifest, ir, filters, filter_keys, sources, tests, programs, module, predicates, signatures } =
+            parts;
         let pack = Pack {
             manifest,
             ir,
             filters,
+            filter_keys,
             sources,
             tests,
             programs,
@@ -294,6 +309,11 @@ impl Pack {
     /// What the kernel may drop.
     pub fn filters(&self) -> &FilterMaps {
         &self.filters
+    }
+
+    /// What the kernel may ask of the events of a kind, ascending by kind.
+    pub fn filter_keys(&self) -> &[KindKeys] {
+        &self.filter_keys
     }
 
     /// The rules' source files, by path.

@@ -96,7 +96,7 @@ fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Re
     let targets = options.targets;
     let module = targets.wasm.then(|| kestrel_backend_wasm::compile(&ir)).transpose()?;
     let predicates = targets.lua.then(|| kestrel_backend_lua::compile(&ir)).transpose()?;
-    let filters = targets.bpf.then(|| kestrel_backend_bpf::compile(&ir, kestrel_schema::event_kinds()).maps);
+    let filters = targets.bpf.then(|| kestrel_backend_bpf::compile(&ir, kestrel_schema::event_kinds()));
     let paths = pack_paths(&compilation.built);
     let rules = compilation.built.iter().zip(&paths).map(|(rule, path)| rule_info(rule, path)).collect();
     let dialects: BTreeSet<&str> = compilation.built.iter().map(|rule| rule.dialect.name()).collect();
@@ -125,7 +125,9 @@ fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Re
     builder.programs = programs;
     builder.module = module;
     builder.predicates = predicates;
-    builder.filters = filters.unwrap_or_default();
+    if let Some(filter) = filters {
+        (builder.filters, builder.filter_keys) = (filter.maps, filter.keys);
+    }
     builder.sources = sources;
     builder.tests = options.tests;
     Ok(builder.build()?)

@@ -2,7 +2,7 @@
 
 use super::Pack;
 use super::error::{PackError, PackProblem};
-use super::manifest::{PackFile, PredicateInfo, state_budget};
+use super::manifest::{KindKeys, PackFile, PredicateInfo, state_budget};
 use crate::guards;
 use crate::model::{Ir, Program};
 use kestrel_schema::Schema;
@@ -17,6 +17,24 @@ pub const MAX_PROGRAM: usize = 4 << 20;
 pub const MAX_SUPPRESSION_FIELDS: usize = 16;
 /// How many fields are named when schemas differ.
 const NAMED_FIELDS: usize = 5;
+
+/// The most keys of one kind, and the longest.
+const MAX_FILTER_KEYS: usize = 65_536;
+const MAX_FILTER_KEY: usize = 1024;
+
+fn check_filter_keys(pack: &Pack) -> Result<(), PackError> {
+    let kinds = &pack.filter_keys;
+    if !kinds.is_sorted_by(|left, right| left.kind < right.kind) {
+        return inconsistent("the filter keys' kinds are not sorted, or one is there twice");
+    }
+    for KindKeys { kind, keys } in kinds {
+        let fits = keys.iter().all(|key| key.text.len() <= MAX_FILTER_KEY) && keys.len() <= MAX_FILTER_KEYS;
+        if !fits || !keys.is_sorted_by(|left, right| left < right) {
+            return inconsistent(&format!("the filter keys of kind {kind} are too many, too long or not sorted"));
+        }
+    }
+    Ok(())
+}
 
 /// Checks what no single section can tell.
 pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
@@ -62,6 +80,7 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
     if !filters.reasons.iter().map(|reason| reason.kind).eq(filters.kinds.iter().copied()) {
         return inconsistent("the filter maps' reasons are not about their kinds");
     }
+    check_filter_keys(pack)?;
     check_programs(pack)?;
     check_files(&pack.sources, "sources")?;
     check_files(&pack.tests, "tests")?;

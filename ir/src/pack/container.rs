@@ -55,6 +55,8 @@ impl SectionId {
     pub const SIGNATURE: SectionId = SectionId(8);
     /// The code of hand-written predicates, postcard.
     pub const PROGRAMS: SectionId = SectionId(9);
+    /// The keys of the kernel's filter, postcard.
+    pub const FILTER_KEYS: SectionId = SectionId(10);
 
     /// The section's name; `None` for one that this build does not know.
     pub fn name(self) -> Option<&'static str> {
@@ -68,6 +70,7 @@ impl SectionId {
             SectionId::TESTS => "tests",
             SectionId::SIGNATURE => "signature",
             SectionId::PROGRAMS => "programs",
+            SectionId::FILTER_KEYS => "filter-keys",
             _ => return None,
         })
     }
@@ -75,7 +78,7 @@ impl SectionId {
     /// The largest size in bytes. The IR's is smaller than the rest, because decoded it takes up to thirty times as much.
     fn limit(self) -> u64 {
         match self {
-            SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS => 16 << 20,
+            SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS | SectionId::FILTER_KEYS => 16 << 20,
             SectionId::SIGNATURE => 64 << 10,
             SectionId::SOURCES | SectionId::TESTS | SectionId::PROGRAMS => 64 << 20,
             _ => 128 << 20,

@@ -265,6 +265,67 @@ pub struct KindReason {
     pub more: u32,
 }
 
+/// What the kernel asks of the events of one kind, beside the kind. Whatever some rule can want has one of the keys. A kind
+/// without such an entry passes as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindKeys {
+    /// The kind's number.
+    pub kind: u16,
+    /// The keys, sorted, each once.
+    pub keys: Vec<FilterKey>,
+}
+
+/// A key that the kernel can look for. Texts are in ASCII lower case, and the kernel ignores the case of what it compares
+/// with them; an event with anything that it cannot compare passes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FilterKey {
+    /// What is compared.
+    pub test: FilterTest,
+    /// With what.
+    pub text: String,
+}
+
+/// What a key of the kernel's filter is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum FilterTest {
+    /// The last component of the file's path.
+    FileName,
+    /// What follows the last dot of that component.
+    FileExtension,
+    /// Any component of the file's path.
+    PathComponent,
+    /// The first components of the file's path, with `/` between and none around them.
+    PathPrefix,
+    /// The name of the process that acts: the last component of its executable's path.
+    ProcessName,
+    /// The effective user of the process that acts, a decimal number.
+    UserId,
+}
+
+impl FilterTest {
+    /// All of them.
+    pub const ALL: [FilterTest; 6] = [
+        FilterTest::FileName,
+        FilterTest::FileExtension,
+        FilterTest::PathComponent,
+        FilterTest::PathPrefix,
+        FilterTest::ProcessName,
+        FilterTest::UserId,
+    ];
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            FilterTest::FileName => "file name",
+            FilterTest::FileExtension => "file extension",
+            FilterTest::PathComponent => "folder on the path",
+            FilterTest::PathPrefix => "beginning of the path",
+            FilterTest::ProcessName => "name of the process",
+            FilterTest::UserId => "user of the process",
+        }
+    }
+}
+
 /// A text file in a pack.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackFile {
