@@ -16,7 +16,7 @@
 //! Dropping the source detaches everything; nothing is pinned, so nothing is left when the process dies either.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use kestrel_bpf::record::Kind;
@@ -28,11 +28,13 @@ use crate::process_table::{Limits, ProcessTable, bootstrap};
 mod attach;
 mod btf;
 mod clock;
+mod environment;
 mod error;
 mod fields;
 mod host;
 mod ledger;
 mod names;
+mod pace;
 mod probe;
 mod programs;
 mod source;
@@ -40,12 +42,14 @@ mod sys;
 mod tracefs;
 mod translate;
 
+pub use environment::Environment;
 pub use error::LiveError;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
 
 use attach::{Attachments, Served};
+use pace::Pace;
 use translate::Translator;
 
 /// Records are handed on in batches of this many at most, so that the caller comes to its other work.
@@ -105,6 +109,8 @@ pub struct LiveOptions {
     pub ignore_self: bool,
     /// Whether exec events carry the lists of capabilities by name.
     pub capabilities: bool,
+    /// Which environment variables exec events carry.
+    pub environment: Environment,
     /// `agent.id`; the host's id when empty.
     pub agent_id: String,
     /// Limits of the process table.
@@ -120,6 +126,7 @@ impl Default for LiveOptions {
             ring_bytes: 4 << 20,
             ignore_self: true,
             capabilities: true,
+            environment: Environment::None,
             agent_id: String::new(),
             limits: Limits::default(),
         }
@@ -130,14 +137,18 @@ impl Default for LiveOptions {
 pub struct LiveSource {
     ring: RingBuf<MapData>,
     kinds: Array<MapData, u32>,
-    /// Not used after the start, but held: programs that are loaded later know it by its descriptor.
-    _settings: Array<MapData, [u32; 4]>,
+    settings: Array<MapData, [u32; 4]>,
+    /// What `settings` holds.
+    set: [u32; 4],
     counters: PerCpuArray<MapData, [u64; 8]>,
     translator: Translator,
     follow_processes: bool,
     /// Keeps the programs loaded and attached.
     attachments: Attachments,
     served: Vec<Served>,
+    pace: Pace,
+    /// What the pace counts from.
+    began: Instant,
 }
 
 impl LiveSource {
@@ -145,7 +156,7 @@ impl LiveSource {
     /// [`LiveSource::poll`].
     ///
     /// ```no_run
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use kestrel_engine::live::{LiveOptions, LiveSource};
     ///
     /// let mut source = LiveSource::open(LiveOptions::default())?;
@@ -157,7 +168,8 @@ impl LiveSource {
         let mut attachments = Attachments::load(options.ring_bytes)?;
         let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        settings.set(0, [ignored, 0, 0, 0], 0).map_err(LiveError::map)?;
+        let set = [ignored, u32::from(options.environment != Environment::None), 0, 0];
+        settings.set(0, set, 0).map_err(LiveError::map)?;
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
@@ -168,12 +180,15 @@ impl LiveSource {
         let mut source = LiveSource {
             ring,
             kinds,
-            _settings: settings,
+            settings,
+            set,
             counters,
             translator,
             follow_processes,
             attachments,
             served,
+            pace: Pace::default(),
+            began: Instant::now(),
         };
         // First the events, then the look at who is there: so nobody is born unseen in between.
         source.set_kinds(wanted)?;
@@ -187,7 +202,19 @@ impl LiveSource {
     /// what there is. The event is the source's own and is overwritten by the next one.
     pub fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event)) -> Result<usize, LiveError> {
         let (records, events) = self.drain(sink);
+        let mut timeout = timeout;
+        if let Some(looking) = self.pace.note(self.began.elapsed(), records) {
+            self.set = [self.set[0], self.set[1], u32::from(looking), 0];
+            self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
+            timeout = timeout.min(pace::SETTLING);
+        }
         if records > 0 {
+            return Ok(events);
+        }
+        if self.pace.looking() {
+            std::thread::sleep(timeout.min(pace::LOOK_EVERY));
+            let (records, events) = self.drain(sink);
+            self.pace.add(records);
             return Ok(events);
         }
         let timeout =
@@ -258,6 +285,7 @@ impl LiveSource {
     /// What became of every event, read from the kernel and from this side.
     pub fn ledger(&self) -> Result<Ledger, LiveError> {
         let mut ledger = self.translator.ledger();
+        ledger.missed_runs = self.attachments.missed_runs();
         for kind in Kind::ALL {
             let by_cpu = self.counters.get(&u32::from(kind.number()), 0).map_err(LiveError::map)?;
             ledger.count(kind, |part| by_cpu.iter().for_each(|&words| part.kernel.add(words)));

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{KindSet, LiveOptions, LiveSource};
+use kestrel_engine::live::{Environment, KindSet, LiveOptions, LiveSource};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -31,7 +31,9 @@ const LAST_BATCHES: usize = 64;
 pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) -> Result<u8, Failure> {
     let prepared = packs.prepare(options)?;
     let kinds = wanted_kinds(&packs.packs);
-    let mut source = LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
+    let environment = Environment::wanted_by(packs.packs.iter().map(|pack| pack.pack.ir()));
+    let live = LiveOptions { kinds, environment, ..options.live.clone() };
+    let mut source = LiveSource::open(live).map_err(Failure::failed)?;
     let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     session.reorder(options.reorder);
     let mut run = Run::new(options, packs, session, "live")?;

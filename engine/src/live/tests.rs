@@ -12,6 +12,7 @@ use kestrel_ir::event::{EventFlags, FieldValue};
 use super::*;
 
 mod call;
+mod exec;
 mod file;
 mod process;
 

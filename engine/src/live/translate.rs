@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use kestrel_bpf::record::exec::section;
 use kestrel_bpf::record::{Body, Exec, Exit, Flags, Kind, Record, Task, push_lossy};
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
@@ -13,7 +14,7 @@ use super::clock::Clock;
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
-use super::{KindSet, Ledger, LiveOptions};
+use super::{Environment, KindSet, Ledger, LiveOptions};
 use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
@@ -31,6 +32,7 @@ pub(super) struct Translator {
     table: ProcessTable,
     kinds: KindSet,
     capabilities: bool,
+    environment: Environment,
     agent_id: String,
     host: Host,
     clock: Clock,
@@ -65,6 +67,7 @@ impl Translator {
             table: ProcessTable::new(options.limits),
             kinds: options.kinds,
             capabilities: options.capabilities,
+            environment: options.environment,
             agent_id,
             host,
             clock: Clock::new(),
@@ -222,7 +225,7 @@ impl Translator {
         let id = facts(&record.task).id;
         self.fill_lineage(id);
         match &record.body {
-            Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
+            Body::Exec(exec) => self.fill_exec(exec, &record.task),
             Body::Exit(exit) => self.fill_end(*exit),
             _ => self.fill_act(record),
         }
@@ -334,8 +337,16 @@ impl Translator {
         }
     }
 
-    fn fill_capabilities(&mut self, task: &Task) {
+    fn fill_exec(&mut self, exec: &Exec<'_>, task: &Task) {
         let fields = &self.fields.process;
+        for variable in exec.environment.iter().filter(|variable| self.environment.takes(variable)) {
+            self.text.clear();
+            push_lossy(&mut self.text, variable);
+            self.event.push_text(fields.env_vars, &self.text);
+        }
+        if !self.capabilities {
+            return;
+        }
         for (field, set) in [
             (fields.capabilities_effective, task.capabilities_effective),
             (fields.capabilities_permitted, task.capabilities_permitted),
@@ -379,6 +390,9 @@ fn image(exec: &Exec<'_>, task: &Task, flags: Flags) -> Image {
         Some((_, name)) if !name.is_empty() => name.into(),
         _ => lossy(task.comm()),
     };
+    if flags.section(section::EXECUTABLE).unlinked() {
+        executable.push_str(" (deleted)"); // as /proc/PID/exe says it, and as rules look for it
+    }
     let mut working_directory = String::new();
     exec.directory.write_to(&mut working_directory);
     Image {
