@@ -29,15 +29,20 @@ use crate::process_table::{Limits, ProcessTable, bootstrap};
 
 mod btf;
 mod clock;
+mod containers;
+pub mod dns;
+mod enrich;
 mod error;
 mod fields;
 mod host;
 mod ledger;
 mod names;
 mod probe;
+mod proc_files;
 mod sys;
 mod translate;
 
+pub use enrich::Demand;
 pub use error::LiveError;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
@@ -93,6 +98,8 @@ pub struct LiveOptions {
     pub capabilities: bool,
     /// `agent.id`; the host's id when empty.
     pub agent_id: String,
+    /// What is found out in user space about events, because loaded rules ask for it.
+    pub demand: Demand,
     /// Limits of the process table.
     pub limits: Limits,
 }
@@ -107,6 +114,7 @@ impl Default for LiveOptions {
             ignore_self: true,
             capabilities: true,
             agent_id: String::new(),
+            demand: Demand::default(),
             limits: Limits::default(),
         }
     }
@@ -230,6 +238,11 @@ impl LiveSource {
             self.kinds.set(u32::from(kind.number()), u32::from(wanted), 0).map_err(LiveError::map)?;
         }
         Ok(())
+    }
+
+    /// Changes what is found out in user space, from the next event on.
+    pub fn set_demand(&mut self, demand: Demand) {
+        self.translator.set_demand(demand);
     }
 
     /// The names and types behind the events' field numbers. They never change.

@@ -82,6 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     seeds.entry("klog").or_default().push(start.to_vec());
     seeds.entry("klog").or_default().push(fs::read(root.join("engine/tests/fixture/version-1.0.klog"))?);
     seeds.insert("klog_index", vec![index(40, 18, 64), index(40, 0, 64), index(3, 999, 5), index(0, 64, 0)]);
+    seeds.insert("dns", vec![dns(false), dns(true)]);
     for (target, seeds) in seeds {
         let folder = root.join("fuzz/corpus").join(target);
         fs::create_dir_all(&folder)?;
@@ -121,6 +122,16 @@ fn strings(value: &toml::Value, out: &mut Vec<String>) {
         toml::Value::String(text) => out.push(text.clone()),
         _ => {}
     }
+}
+
+/// A question, and an answer that refers back to it.
+fn dns(answer: bool) -> Vec<u8> {
+    let mut seed = vec![0x12, 0x34, if answer { 0x81 } else { 0x01 }, 0x80, 0, 1, 0, u8::from(answer), 0, 0, 0, 0];
+    seed.extend_from_slice(b"\x07example\x03org\0\0\x01\0\x01");
+    if answer {
+        seed.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x07");
+    }
+    seed
 }
 
 /// A range of times, and a time index of so many blocks; `docs/klog-format.md` has the layout.

@@ -102,11 +102,38 @@ numbered!(
     }
 );
 
+numbered!(
+    /// What is found out in user space.
+    EnrichFields {
+        container_id: "container.id",
+        container_runtime: "container.runtime",
+        container_name: "container.name",
+        container_image: "container.image.name",
+        container_tag: "container.image.tag",
+        container_privileged: "container.security_context.privileged",
+        orchestrator_type: "orchestrator.type",
+        orchestrator_namespace: "orchestrator.namespace",
+        resource_type: "orchestrator.resource.type",
+        resource_id: "orchestrator.resource.id",
+        resource_name: "orchestrator.resource.name",
+        entry_source_ip: "process.entry_leader.entry_meta.source.ip",
+        process_md5: "process.hash.md5",
+        process_sha1: "process.hash.sha1",
+        process_sha256: "process.hash.sha256",
+        file_md5: "file.hash.md5",
+        file_sha1: "file.hash.sha1",
+        file_sha256: "file.hash.sha256",
+        file_header: "file.Ext.header_bytes",
+        file_entropy: "file.Ext.entropy",
+    }
+);
+
 /// All fields of live events.
 pub(super) struct Fields {
     pub(super) table: FieldTable,
     pub(super) event: EventFields,
     pub(super) process: ProcessFields,
+    pub(super) enrich: EnrichFields,
     pub(super) own: ImageFields,
     pub(super) parent: ImageFields,
     pub(super) session_leader: ImageFields,
@@ -120,6 +147,7 @@ impl Fields {
         let mut table = FieldTable::new();
         Fields {
             event: EventFields::intern(&mut table, &schema, ""),
+            enrich: EnrichFields::intern(&mut table, &schema, ""),
             own: ImageFields::intern(&mut table, &schema, "process."),
             parent: ImageFields::intern(&mut table, &schema, "process.parent."),
             session_leader: ImageFields::intern(&mut table, &schema, "process.session_leader."),

@@ -11,6 +11,8 @@ use kestrel_ir::event::{EventFlags, FieldValue};
 
 use super::*;
 
+mod enrich;
+
 /// Events of the whole host arrive, so each test picks those of its own processes.
 struct Watch {
     source: LiveSource,

@@ -10,6 +10,7 @@ use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
 use super::clock::Clock;
+use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
@@ -33,6 +34,7 @@ pub(super) struct Translator {
     clock: Clock,
     users: Names,
     groups: Names,
+    enricher: Enricher,
     ledger: Ledger,
     /// The last number of each CPU.
     sequences: Vec<u64>,
@@ -58,6 +60,7 @@ impl Translator {
             clock: Clock::new(),
             users: Names::new("/etc/passwd"),
             groups: Names::new("/etc/group"),
+            enricher: Enricher::new(options.demand),
             ledger: Ledger::default(),
             sequences: Vec::new(),
             latest: 0,
@@ -73,6 +76,10 @@ impl Translator {
 
     pub(super) fn set_kinds(&mut self, kinds: KindSet) {
         self.kinds = kinds;
+    }
+
+    pub(super) fn set_demand(&mut self, demand: super::Demand) {
+        self.enricher.set_demand(demand);
     }
 
     pub(super) fn fields(&self) -> &FieldTable {
@@ -181,6 +188,7 @@ impl Translator {
         self.fill_task(record);
         let id = facts(&record.task).id;
         self.fill_lineage(id);
+        self.enrich(record, id);
         match &record.body {
             Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
             Body::Exit(exit) => self.fill_end(*exit),
@@ -292,6 +300,19 @@ impl Translator {
             push_some(writer.event, fields.process.previous_executable, &previous.executable);
             previous.arguments().for_each(|argument| writer.event.push_text(fields.process.previous_args, argument));
         }
+    }
+
+    fn enrich(&mut self, record: &Record<'_>, id: EntityId) {
+        let actor = Actor {
+            id,
+            process: self.table.get(id),
+            cgroup: record.task.cgroup_id,
+            mount_namespace: record.task.mount_namespace,
+            is_exec: matches!(record.body, Body::Exec(_)),
+            is_fork: matches!(record.body, Body::Fork(_)),
+            timestamp: self.event.timestamp,
+        };
+        self.enricher.fill_process(&mut self.event, &self.fields.enrich, &actor, &self.table);
     }
 
     fn fill_capabilities(&mut self, task: &Task) {
