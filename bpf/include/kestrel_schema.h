@@ -16,7 +16,7 @@ enum kestrel_kind {
 	KESTREL_KIND_UID_CHANGE = 4,
 	/* A process changed its group. Not produced yet. */
 	KESTREL_KIND_GID_CHANGE = 5,
-	/* A process became the leader of a new session. Not produced yet. */
+	/* A process became the leader of a new session. */
 	KESTREL_KIND_SESSION_ID_CHANGE = 6,
 	/* A process asked to trace another one. Not produced yet. */
 	KESTREL_KIND_PTRACE = 7,

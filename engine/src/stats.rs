@@ -332,7 +332,7 @@ fn program_json(program: &ProgramReport) -> Json {
 
 fn live_json(ledger: &Ledger) -> Json {
     let mut kinds = Map::new();
-    for part in &ledger.kinds {
+    for part in ledger.kinds.iter().filter(|part| !part.is_empty()) {
         let kernel = &part.kernel;
         let json = json!({
             "produced": kernel.produced,
@@ -344,7 +344,7 @@ fn live_json(ledger: &Ledger) -> Json {
             "delivered": part.delivered,
             "upkeep": part.upkeep,
             "repeated": part.repeated,
-            "arguments_truncated": kernel.arguments_truncated,
+            "truncated": kernel.truncated,
             "read_failed": kernel.read_failed,
         });
         kinds.insert(part.kind.name().to_owned(), json);

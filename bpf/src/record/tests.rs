@@ -43,6 +43,8 @@ fn exec_record() -> Record<'static> {
             executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
             directory: ReversedPath::new(b"", true),
             arguments: Arguments::new(b"sleep\x001\0"),
+            environment: Arguments::new(b"HOME=/\0"),
+            environment_total: 7,
         }),
     }
 }
@@ -86,8 +88,8 @@ fn every_truncation_is_an_error() {
 #[test]
 fn other_versions_and_kinds_are_refused() {
     let mut bytes = exec_record().encode();
-    bytes[0] = 2;
-    assert_eq!(Record::parse(&bytes), Err(RecordError::Version { found: 2 }));
+    bytes[0] = 1;
+    assert_eq!(Record::parse(&bytes), Err(RecordError::Version { found: 1 }));
     let mut bytes = exec_record().encode();
     bytes[2] = 77;
     assert_eq!(Record::parse(&bytes), Err(RecordError::Kind { found: 77 }));
@@ -95,8 +97,8 @@ fn other_versions_and_kinds_are_refused() {
 
 #[test]
 fn hostile_section_lengths_are_refused() {
-    for length_at in [168, 172, 176, 180] {
-        for hostile in [u32::MAX, u32::MAX - 183, 1 << 31, 65_537, 4_097, 100] {
+    for length_at in [160, 164, 168, 172, 176, 180] {
+        for hostile in [u32::MAX, u32::MAX - 255, 1 << 31, 65_537, 4_097, 100] {
             let mut bytes = exec_record().encode();
             bytes[length_at..length_at + 4].copy_from_slice(&hostile.to_le_bytes());
             assert!(matches!(Record::parse(&bytes), Err(RecordError::Section { .. })), "{hostile} at {length_at}");

@@ -113,20 +113,20 @@ impl Translator {
             return false;
         };
         let kind = record.header.kind;
-        self.ledger.kind_mut(kind).received += 1;
+        self.ledger.count(kind, |part| part.received += 1);
         self.note_sequence(&record);
         let timestamp = self.in_order(record.header.timestamp);
         if !self.keep_table(&record) {
-            self.ledger.kind_mut(kind).repeated += 1;
+            self.ledger.count(kind, |part| part.repeated += 1);
             return false;
         }
         if !self.kinds.contains(kind) {
-            self.ledger.kind_mut(kind).upkeep += 1;
+            self.ledger.count(kind, |part| part.upkeep += 1);
             return false;
         }
         self.fill(&record, timestamp);
         self.ordinal += 1;
-        self.ledger.kind_mut(kind).delivered += 1;
+        self.ledger.count(kind, |part| part.delivered += 1);
         sink(&self.event);
         true
     }
@@ -138,9 +138,14 @@ impl Translator {
             self.sequences.resize(cpu + 1, 0);
         }
         if let Some(last) = self.sequences.get_mut(cpu) {
-            let missing = record.header.sequence.saturating_sub(*last).saturating_sub(1);
-            self.ledger.gaps += missing;
-            *last = record.header.sequence.max(*last);
+            let sequence = record.header.sequence;
+            if sequence > *last {
+                self.ledger.gaps += sequence - *last - 1;
+                *last = sequence;
+            } else {
+                // A program was interrupted by another between taking its number and its place in the ring.
+                self.ledger.gaps = self.ledger.gaps.saturating_sub(1);
+            }
         }
     }
 
@@ -168,6 +173,7 @@ impl Translator {
                 self.table.fork(facts, &lossy(task.comm()));
             }
             Body::Exit(_) => return self.table.exit(facts, &lossy(task.comm())),
+            Body::SessionIdChange => self.table.look(facts, &lossy(task.comm())),
         }
         true
     }
@@ -178,10 +184,10 @@ impl Translator {
         self.event.ordinal = self.ordinal;
         self.event.tiebreaker = i64::try_from(self.ordinal).unwrap_or(i64::MAX);
         let flags = record.header.flags;
-        if flags.intersects(Flags::ANY_TRUNCATED) {
+        if flags.truncated() {
             self.event.flags.insert(EventFlags::TRUNCATED);
         }
-        if flags.intersects(Flags::ANY_UNREADABLE) {
+        if flags.unreadable() {
             self.event.flags.insert(EventFlags::UNREADABLE);
         }
         self.fill_event(record, timestamp);
@@ -368,7 +374,7 @@ fn image(exec: &Exec<'_>, task: &Task, flags: Flags) -> Image {
         arguments: lossy(exec.arguments.as_bytes()),
         argument_count: exec.argument_count,
         working_directory: working_directory.into(),
-        truncated: flags.intersects(Flags::ANY_TRUNCATED),
+        truncated: flags.truncated(),
     }
 }
 

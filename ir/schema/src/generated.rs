@@ -3635,7 +3635,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "session_id_change",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
