@@ -18,3 +18,4 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #include "exec.bpf.h"
 #include "process.bpf.h"
+#include "network.bpf.h"

@@ -9,7 +9,8 @@
 //! | header | task (128) | section lengths (24) | fixed part (72) | tail: section 0 | 1 | … | 5
 //! ```
 //!
-//! What only one kind has is read in one file for each area: [`exec`] for the life of processes.
+//! What only one kind has is read in one file for each area: [`exec`] for the life of processes,
+//! [`network`] for connections, sockets and lookups.
 
 use crate::layout::{COMM_LIMIT, RECORD_VERSION, SECTIONS};
 
@@ -17,11 +18,13 @@ mod bytes;
 mod encode;
 pub mod exec;
 mod kind;
+pub mod network;
 mod parse;
 mod sections;
 
 pub use exec::{Exec, Exit, Fork};
 pub use kind::Kind;
+pub use network::{Network, Role};
 pub use sections::{Arguments, ReversedPath, push_lossy};
 
 /// What a record says about its own quality, as a bit set: three bits for each section, and some for the whole.
@@ -152,6 +155,8 @@ pub struct Task {
     pub network_namespace: u32,
     /// Whether this is a thread of the kernel.
     pub kernel_thread: bool,
+    /// Whether who it is was remembered from an earlier call, all values with it.
+    pub remembered: bool,
     /// The thread that acts.
     pub thread_id: u32,
     /// The short name, padded with NULs.
@@ -188,6 +193,8 @@ pub enum Body<'r> {
     Exit(Exit),
     /// See [`Kind::SessionIdChange`]; the task says which session.
     SessionIdChange,
+    /// A connection, a socket or a lookup: see [`Kind::ConnectionAttempted`] and those behind it.
+    Network(Network<'r>),
 }
 
 /// What the kernel counted for one kind on one CPU: `struct kestrel_counters`, as the eight words of the map's value.

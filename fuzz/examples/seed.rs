@@ -8,7 +8,9 @@ use std::path::Path;
 use eqlc::compile::{CompileOptions, PackOptions, build_pack, compile_query, compile_rules};
 use eqlc::rules::{files, load_all};
 use eqlc::syntax::Dialect;
-use kestrel_bpf::record::{Arguments, Body, Exec, Exit, Flags, Fork, Header, Kind, Record, ReversedPath, Task};
+use kestrel_bpf::record::{
+    Arguments, Body, Exec, Exit, Flags, Fork, Header, Kind, Network, Record, ReversedPath, Role, Task,
+};
 use kestrel_ir::text;
 use kestrel_schema::Schema;
 
@@ -150,7 +152,7 @@ fn index(entries: u32, stored: u32, header: u32) -> Vec<u8> {
     seed
 }
 
-fn records() -> [Record<'static>; 3] {
+fn records() -> [Record<'static>; 4] {
     let header = |kind| Header { kind, timestamp: 1_000, sequence: 1, cpu: 0, flags: Flags(0) };
     let task =
         Task { start_time: 42, pid: 42, parent_pid: 1, comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0", ..Task::default() };
@@ -161,10 +163,23 @@ fn records() -> [Record<'static>; 3] {
         executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
         directory: ReversedPath::new(b"root\0", true),
         arguments: Arguments::new(b"sleep\x001\0"),
+        environment: Arguments::new(b"HOME=/\0"),
+        environment_total: 7,
+    };
+    let network = Network {
+        role: Role::Connected,
+        protocol: 17,
+        local: ([192, 0, 2, 1], 40_000).into(),
+        remote: ([192, 0, 2, 53], 53).into(),
+        bytes_sent: 0,
+        bytes_received: 0,
+        message: b"abc",
+        message_length: 3,
     };
     [
         Record { header: header(Kind::Exec), task, body: Body::Exec(exec) },
         Record { header: header(Kind::Fork), task, body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }) },
         Record { header: header(Kind::Exit), task, body: Body::Exit(Exit { status: 0x0300 }) },
+        Record { header: header(Kind::LookupRequested), task, body: Body::Network(network) },
     ]
 }

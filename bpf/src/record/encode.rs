@@ -21,6 +21,7 @@ impl Record<'_> {
             Body::Fork(fork) => fork.encode(&mut writer),
             Body::Exit(exit) => exit.encode(&mut writer),
             Body::SessionIdChange => {}
+            Body::Network(network) => network.encode(&mut writer),
         }
         writer.finish()
     }
@@ -54,7 +55,7 @@ impl Record<'_> {
             (MOUNT_NAMESPACE, task.mount_namespace),
             (PID_NAMESPACE, task.pid_namespace),
             (NETWORK_NAMESPACE, task.network_namespace),
-            (FLAGS, u32::from(task.kernel_thread)),
+            (FLAGS, u32::from(task.kernel_thread) | u32::from(task.remembered) << 1),
             (THREAD_ID, task.thread_id),
         ] {
             writer.put(layout::header::SIZE + offset, &value.to_le_bytes());

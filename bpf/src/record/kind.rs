@@ -1,6 +1,6 @@
 //! The kinds of record, and what the tail of each is made of.
 
-use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, PATH_LIMIT, SECTIONS};
+use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS};
 
 /// Declares the kinds once: number, Rust name, name as people write it.
 macro_rules! kinds {
@@ -98,6 +98,8 @@ const EXEC_SECTIONS: [SectionLimit; SECTIONS] = [
     NONE,
 ];
 
+const LOOKUP_SECTIONS: [SectionLimit; SECTIONS] = [("message", MESSAGE_LIMIT), NONE, NONE, NONE, NONE, NONE];
+
 impl Kind {
     /// The number that stands for this kind in records, filter map and counters.
     pub fn number(self) -> u16 {
@@ -118,6 +120,7 @@ impl Kind {
     pub(super) fn sections(self) -> &'static [SectionLimit; SECTIONS] {
         match self {
             Kind::Exec => &EXEC_SECTIONS,
+            Kind::LookupRequested | Kind::LookupResult => &LOOKUP_SECTIONS,
             _ => &NO_SECTIONS,
         }
     }

@@ -128,12 +128,35 @@ numbered!(
     }
 );
 
+numbered!(
+    /// What only one end of a connection has: below `source.` and `destination.`.
+    EndFields { ip: "ip", port: "port", address: "address", bytes: "bytes" }
+);
+
+numbered!(
+    /// What connections and lookups have beside their ends.
+    TrafficFields {
+        direction: "network.direction",
+        transport: "network.transport",
+        network_type: "network.type",
+        protocol: "network.protocol",
+        dns_id: "dns.id",
+        question_name: "dns.question.name",
+        question_type: "dns.question.type",
+        response_code: "dns.response_code",
+        resolved_ip: "dns.resolved_ip",
+    }
+);
+
 /// All fields of live events.
 pub(super) struct Fields {
     pub(super) table: FieldTable,
     pub(super) event: EventFields,
     pub(super) process: ProcessFields,
     pub(super) enrich: EnrichFields,
+    pub(super) traffic: TrafficFields,
+    pub(super) source: EndFields,
+    pub(super) destination: EndFields,
     pub(super) own: ImageFields,
     pub(super) parent: ImageFields,
     pub(super) session_leader: ImageFields,
@@ -148,6 +171,9 @@ impl Fields {
         Fields {
             event: EventFields::intern(&mut table, &schema, ""),
             enrich: EnrichFields::intern(&mut table, &schema, ""),
+            traffic: TrafficFields::intern(&mut table, &schema, ""),
+            source: EndFields::intern(&mut table, &schema, "source."),
+            destination: EndFields::intern(&mut table, &schema, "destination."),
             own: ImageFields::intern(&mut table, &schema, "process."),
             parent: ImageFields::intern(&mut table, &schema, "process.parent."),
             session_leader: ImageFields::intern(&mut table, &schema, "process.session_leader."),

@@ -12,6 +12,7 @@ use kestrel_ir::event::{EventFlags, FieldValue};
 use super::*;
 
 mod enrich;
+mod network;
 mod process;
 
 /// Events of the whole host arrive, so each test picks those of its own processes.

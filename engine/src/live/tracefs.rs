@@ -51,7 +51,7 @@ impl TraceFs {
     pub(super) fn number(&self, attach: Attach) -> Result<u64, LiveError> {
         let path = match attach {
             Attach::Leave(call) => format!("sys_exit_{call}/id"),
-            Attach::Tracepoint(_) => return Err(LiveError::attach(attach, std::io::ErrorKind::Unsupported.into())),
+            Attach::Tracepoint(_) | Attach::Cgroup(_) => return Err(LiveError::attach(attach, std::io::ErrorKind::Unsupported.into())),
         };
         let read = || -> std::io::Result<u64> {
             let file = openat(&self.root, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;

@@ -14,6 +14,7 @@ use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
+use super::network;
 use super::{KindSet, Ledger, LiveOptions};
 use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
@@ -174,6 +175,9 @@ impl Translator {
             }
             Body::Exit(_) => return self.table.exit(facts, &lossy(task.comm())),
             Body::SessionIdChange => self.table.look(facts, &lossy(task.comm())),
+            // What was remembered is older than what the table knows.
+            Body::Network(_) if task.remembered || task.pid == 0 => {}
+            Body::Network(_) => self.table.look(facts, &lossy(task.comm())),
         }
         true
     }
@@ -191,13 +195,18 @@ impl Translator {
             self.event.flags.insert(EventFlags::UNREADABLE);
         }
         self.fill_event(record, timestamp);
-        self.fill_task(record);
-        let id = facts(&record.task).id;
-        self.fill_lineage(id);
-        self.enrich(record, id);
+        // Nobody has number 0: then it is not known who acted.
+        if record.task.pid != 0 {
+            let id = facts(&record.task).id;
+            self.fill_task(record);
+            self.fill_lineage(id);
+            self.enrich(record, id);
+        }
+        let kind = record.header.kind;
         match &record.body {
             Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
             Body::Exit(exit) => self.fill_end(*exit),
+            Body::Network(socket) => network::fill(&mut self.event, &self.fields, kind, socket),
             _ => {}
         }
     }
