@@ -125,7 +125,7 @@ static __always_inline struct kestrel_settings *kestrel_get_settings(void)
 }
 
 /* Counts an event of process `pid`, and gives the counters when somebody wants it, NULL when not. */
-static __always_inline struct kestrel_counters *kestrel_admit(__u32 kind, __u32 pid)
+static __noinline struct kestrel_counters *kestrel_admit(__u32 kind, __u32 pid)
 {
 	struct kestrel_counters *counters = bpf_map_lookup_elem(&kestrel_counters, &kind);
 	struct kestrel_settings *settings = kestrel_get_settings();
@@ -162,7 +162,7 @@ static __always_inline void kestrel_clear(struct kestrel_scratch *scratch)
 }
 
 /* A cleared buffer, which is the caller's until `kestrel_send` or `kestrel_abandon`; NULL, counted, when all are in use. */
-static __always_inline struct kestrel_scratch *kestrel_begin(struct kestrel_counters *counters)
+static __noinline struct kestrel_scratch *kestrel_begin(struct kestrel_counters *counters)
 {
 	__u32 first = bpf_get_smp_processor_id() * KESTREL_SCRATCH_SLOTS;
 
@@ -259,7 +259,7 @@ static __always_inline void kestrel_send_limited(struct kestrel_scratch *scratch
 	*(volatile __u32 *)&scratch->busy = 0;
 }
 
-static __always_inline void kestrel_send(struct kestrel_scratch *scratch, struct kestrel_counters *counters, __u16 kind)
+static __noinline void kestrel_send(struct kestrel_scratch *scratch, struct kestrel_counters *counters, __u16 kind)
 {
 	kestrel_send_limited(scratch, counters, kind, KESTREL_TAIL_LIMIT);
 }

@@ -84,7 +84,7 @@ static long kestrel_walk_step(__u32 index, struct kestrel_scratch **context)
 /*
  * Writes `path` as section `section`, KESTREL_PATH_LIMIT bytes at most; `fs` says where the process's root is.
  */
-static __always_inline void kestrel_write_path(struct kestrel_scratch *scratch, __u32 section, const struct path *path,
+static __noinline void kestrel_write_path(struct kestrel_scratch *scratch, __u32 section, const struct path *path,
 					       struct fs_struct *fs)
 {
 	struct kestrel_walk *walk = &scratch->walk;

@@ -139,6 +139,11 @@ struct kestrel_record {
 		struct kestrel_fork fork;
 		struct kestrel_exit exit;
 		struct kestrel_network network;
+		struct kestrel_kill kill;
+		struct kestrel_ptrace ptrace;
+		struct kestrel_memfd memfd;
+		struct kestrel_memory memory;
+		struct kestrel_bpf bpf;
 	};
 };
 

@@ -10,6 +10,7 @@
 #define KESTREL_SOCKET_H
 
 #include "kestrel_maps.h"
+#include "kestrel_syscall.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -66,6 +67,10 @@ struct sock___six {
 	struct sock_common___six __sk_common;
 };
 
+struct inet_sock {
+	__be16 inet_sport;
+};
+
 struct tcp_sock {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
@@ -74,26 +79,9 @@ struct tcp_sock {
 	__u32 write_seq;
 };
 
-struct file___socket {
-	void *private_data;
-};
-
 struct socket {
-	struct file___socket *file;
+	struct file *file;
 	struct sock *sk;
-};
-
-struct fdtable {
-	unsigned int max_fds;
-	struct file___socket **fd;
-};
-
-struct files_struct {
-	struct fdtable *fdt;
-};
-
-struct task_struct___files {
-	struct files_struct *files;
 };
 
 #pragma clang attribute pop
@@ -212,6 +200,9 @@ static __always_inline void kestrel_read_socket(struct kestrel_scratch *scratch,
 	network->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	network->protocol = BPF_CORE_READ(sk, sk_protocol);
 	network->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	/* A socket that is closed has given its port back, but still has it here. */
+	if (!network->local_port)
+		network->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	network->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	if (network->family == AF_INET) {
 		failed = bpf_core_read(network->local_address, 4, &sk->__sk_common.skc_rcv_saddr);
@@ -224,27 +215,28 @@ static __always_inline void kestrel_read_socket(struct kestrel_scratch *scratch,
 		scratch->record.header.flags |= KESTREL_FLAG_VALUE_UNREADABLE;
 }
 
-/* What went through a TCP socket. What waits to be sent counts as sent, what was sent twice counts once. */
-static __always_inline void kestrel_read_bytes(struct kestrel_network *network, struct sock *sk)
+/*
+ * What went through a TCP socket. What waits to be sent counts as sent, what was sent twice counts once. The kernel
+ * counts the other end's sign that it has ended as a byte; `ended` says that it came.
+ */
+static __always_inline void kestrel_read_bytes(struct kestrel_network *network, struct sock *sk, bool ended)
 {
 	struct tcp_sock *tcp = (void *)sk;
 	__u32 waiting = BPF_CORE_READ(tcp, write_seq) - BPF_CORE_READ(tcp, snd_nxt);
 
 	network->bytes_sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans) + waiting;
 	network->bytes_received = BPF_CORE_READ(tcp, bytes_received);
+	if (ended && network->bytes_received)
+		network->bytes_received--;
 }
 
 /* The socket behind a descriptor of a process, NULL if it is none. */
-static __always_inline struct sock *kestrel_socket_of(struct task_struct *task, __u64 descriptor)
+static __always_inline struct sock *kestrel_socket_of(struct task_struct *task, __s32 descriptor)
 {
-	struct task_struct___files *holder = (void *)task;
-	struct fdtable *table = BPF_CORE_READ(holder, files, fdt);
-	struct file___socket **files = BPF_CORE_READ(table, fd);
-	struct file___socket *file = 0;
+	struct file *file = kestrel_file_of(task, descriptor);
 	struct socket *socket;
 
-	if (descriptor >= BPF_CORE_READ(table, max_fds) ||
-	    bpf_probe_read_kernel(&file, sizeof(file), files + descriptor) || !file)
+	if (!file)
 		return 0;
 	socket = BPF_CORE_READ(file, private_data);
 	/* Only a socket leads back to its file. */

@@ -13,7 +13,7 @@
 
 #include <bpf/bpf_core_read.h>
 
-/* What the kernel hands a program at the end of a call. The first word is the saved registers', and not for reading. */
+/* What the kernel hands a program at the end of a call. The first word is not for reading. */
 struct kestrel_leave {
 	__u64 registers;
 	__s32 number;
@@ -33,13 +33,9 @@ struct kestrel_arguments {
 	__u64 value[6];
 };
 
-/* The arguments of the call that ends. */
-static __always_inline void kestrel_read_arguments(struct kestrel_leave *context, struct kestrel_arguments *out)
+/* The arguments of a call, from its saved registers. */
+static __always_inline void kestrel_saved_arguments(struct pt_regs *registers, struct kestrel_arguments *out)
 {
-	struct pt_regs *registers = 0;
-
-	/* A program may not load this word, but anybody may read kernel memory. */
-	bpf_probe_read_kernel(&registers, sizeof(registers), context);
 #if defined(__TARGET_ARCH_x86)
 	out->value[0] = BPF_CORE_READ(registers, di);
 	out->value[1] = BPF_CORE_READ(registers, si);
@@ -50,6 +46,21 @@ static __always_inline void kestrel_read_arguments(struct kestrel_leave *context
 #else
 #error "no system call arguments for this architecture"
 #endif
+}
+
+/*
+ * The arguments of the call that the current thread is in, at its end too. (What a program at a system call tracepoint
+ * gets as registers are those of the tracepoint's caller, not the process's.)
+ */
+static __always_inline void kestrel_read_arguments(struct kestrel_arguments *out)
+{
+	kestrel_saved_arguments((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), out);
+}
+
+/* Whether a call gave an error, for calls whose results may be any address. */
+static __always_inline bool kestrel_failed(__s64 result)
+{
+	return result < 0 && result >= -4095;
 }
 
 static __always_inline struct task_struct *kestrel_current(void)
@@ -63,16 +74,60 @@ static __always_inline __u32 kestrel_current_pid(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-/* An event that has nothing but its actor. */
-static __always_inline int kestrel_plain_event(__u32 kind)
+/* The open file behind a descriptor of `task`, or NULL. */
+static __noinline struct file *kestrel_file_of(struct task_struct *task, __s32 descriptor)
 {
-	struct kestrel_counters *counters = kestrel_admit(kind, kestrel_current_pid());
-	struct kestrel_scratch *scratch = counters ? kestrel_begin(counters) : 0;
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file = 0;
 
-	if (!scratch)
+	if (descriptor < 0 || !table || (__u32)descriptor >= BPF_CORE_READ(table, max_fds))
 		return 0;
-	kestrel_identify(scratch, kestrel_current());
-	kestrel_send(scratch, counters, kind);
+	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+	return file;
+}
+
+/* Admits an event of the current process and begins its record; NULL when nobody wants it. */
+static __always_inline struct kestrel_scratch *kestrel_begin_current(__u32 kind, struct kestrel_counters **counters)
+{
+	struct kestrel_scratch *scratch;
+
+	*counters = kestrel_admit(kind, kestrel_current_pid());
+	scratch = *counters ? kestrel_begin(*counters) : 0;
+	if (scratch)
+		kestrel_identify(scratch, kestrel_current());
+	return scratch;
+}
+
+/* Copies kernel text as section `section`, KESTREL_TEXT_LIMIT bytes at most. */
+static __noinline void kestrel_write_text(struct kestrel_scratch *scratch, __u32 section, const void *text)
+{
+	__u64 cursor = scratch->cursor;
+	long length;
+
+	kestrel_hide(cursor);
+	if (!text || cursor > KESTREL_TAIL_LIMIT - KESTREL_TEXT_LIMIT) {
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_UNREADABLE);
+		return;
+	}
+	length = bpf_probe_read_kernel_str(&scratch->tail[cursor], KESTREL_TEXT_LIMIT, text);
+	if (length < 0) {
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_UNREADABLE);
+		return;
+	}
+	if (length == KESTREL_TEXT_LIMIT)
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_TRUNCATED);
+	kestrel_end_section(scratch, section, cursor + length);
+}
+
+/* An event that has nothing but its actor. */
+static __noinline int kestrel_plain_event(__u32 kind)
+{
+	struct kestrel_counters *counters;
+	struct kestrel_scratch *scratch = kestrel_begin_current(kind, &counters);
+
+	if (scratch)
+		kestrel_send(scratch, counters, kind);
 	return 0;
 }
 

@@ -44,8 +44,15 @@ static __always_inline void kestrel_credentials(struct task_struct *task, struct
 	bpf_core_read(&out->capabilities_effective, 8, &cred->cap_effective);
 }
 
+/* Whom an act of another process is aimed at. */
+static __always_inline void kestrel_write_target(struct kestrel_target *out, struct task_struct *task)
+{
+	out->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+	out->pid = BPF_CORE_READ(task, tgid);
+}
+
 /* Writes into the record who `task`, or the process that it is a thread of, is. */
-static __always_inline void kestrel_identify(struct kestrel_scratch *scratch, struct task_struct *task)
+static __noinline void kestrel_identify(struct kestrel_scratch *scratch, struct task_struct *task)
 {
 	struct kestrel_task *out = &scratch->record.task;
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);

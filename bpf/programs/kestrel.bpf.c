@@ -19,3 +19,4 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "exec.bpf.h"
 #include "process.bpf.h"
 #include "network.bpf.h"
+#include "memory.bpf.h"

@@ -67,7 +67,7 @@ int BPF_PROG(kestrel_tcp_attempt, struct sock *sk, int before, int after)
 	return 0;
 }
 
-static __always_inline void kestrel_tcp_end(struct sock *sk, bool by_packet)
+static __always_inline void kestrel_tcp_end(struct sock *sk, bool by_packet, bool ended)
 {
 	struct kestrel_counters *counters;
 	struct kestrel_scratch *scratch;
@@ -92,7 +92,7 @@ static __always_inline void kestrel_tcp_end(struct sock *sk, bool by_packet)
 		kestrel_nobody(scratch);
 	scratch->record.network.role = role;
 	kestrel_read_socket(scratch, sk);
-	kestrel_read_bytes(&scratch->record.network, sk);
+	kestrel_read_bytes(&scratch->record.network, sk, ended);
 	kestrel_send(scratch, counters, KESTREL_KIND_DISCONNECT_RECEIVED);
 }
 
@@ -113,7 +113,7 @@ int BPF_PROG(kestrel_tcp_state, struct sock *sk, int before, int after)
 		kestrel_socket_event(sk, KESTREL_KIND_LISTEN, KESTREL_ROLE_UNKNOWN);
 	else if ((before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT) && sk->sk_socket &&
 		 (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK || after == TCP_CLOSE))
-		kestrel_tcp_end(sk, after == TCP_CLOSE);
+		kestrel_tcp_end(sk, after == TCP_CLOSE, before == TCP_CLOSE_WAIT);
 	if (after == TCP_CLOSE)
 		bpf_map_delete_elem(&kestrel_owners, &socket);
 	return 0;
@@ -155,8 +155,8 @@ int kestrel_connect(struct kestrel_leave *context)
 
 	if (context->result)
 		return 0;
-	kestrel_read_arguments(context, &arguments);
-	sk = kestrel_socket_of(kestrel_current(), (__u32)arguments.value[0]);
+	kestrel_read_arguments(&arguments);
+	sk = kestrel_socket_of(kestrel_current(), arguments.value[0]);
 	if (!sk || !kestrel_is_internet(sk))
 		return 0;
 	protocol = BPF_CORE_READ(sk, sk_protocol);
@@ -174,8 +174,8 @@ int kestrel_bind(struct kestrel_leave *context)
 
 	if (context->result)
 		return 0;
-	kestrel_read_arguments(context, &arguments);
-	sk = kestrel_socket_of(kestrel_current(), (__u32)arguments.value[0]);
+	kestrel_read_arguments(&arguments);
+	sk = kestrel_socket_of(kestrel_current(), arguments.value[0]);
 	if (sk && kestrel_is_internet(sk))
 		kestrel_socket_event(sk, KESTREL_KIND_BIND, KESTREL_ROLE_UNKNOWN);
 	return 0;

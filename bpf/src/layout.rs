@@ -21,6 +21,8 @@ pub const ARGUMENTS_LIMIT: usize = 65536;
 pub const ENVIRONMENT_LIMIT: usize = 32768;
 /// The longest DNS message that a lookup's record carries; a longer one loses its end.
 pub const MESSAGE_LIMIT: usize = 4096;
+/// The longest section of short text, such as a module's parameters; a longer one loses its end.
+pub const TEXT_LIMIT: usize = 1024;
 /// The size of a task's short name, with its NUL.
 pub const COMM_LIMIT: usize = 16;
 
@@ -76,12 +78,39 @@ offsets!(
         REMOTE_ADDRESS = 40, LOCAL_PORT = 56, REMOTE_PORT = 58, MESSAGE_LENGTH = 60,
     }
 );
+offsets!(
+    /// `struct kestrel_target`, at the start of what has one.
+    target, 16, { START_TIME = 0, PID = 8 }
+);
+offsets!(
+    /// `struct kestrel_kill`.
+    kill, 24, { TARGET = 0, SIGNAL = 16 }
+);
+offsets!(
+    /// `struct kestrel_ptrace`.
+    ptrace, 24, { TARGET = 0, REQUEST = 16 }
+);
+offsets!(
+    /// `struct kestrel_memfd`.
+    memfd, 4, { FLAGS = 0 }
+);
+offsets!(
+    /// `struct kestrel_memory`.
+    memory, 32, { ADDRESS = 0, LENGTH = 8, PROTECTION = 16, PROTECTION_OLD = 20, FLAGS = 24, KNOWN = 28 }
+);
+offsets!(
+    /// `struct kestrel_bpf`.
+    bpf, 8, { COMMAND = 0, PROGRAM_TYPE = 4 }
+);
+
 const _: () = assert!(header::SIZE == record::TASK);
 const _: () = assert!(record::TASK + task::SIZE == record::SECTIONS);
 const _: () = assert!(record::SECTIONS + 4 * SECTIONS == record::FIXED);
 const _: () = assert!(record::FIXED + FIXED_SIZE == record::SIZE);
 const _: () = assert!(exec::SIZE <= FIXED_SIZE && fork::SIZE <= FIXED_SIZE && exit::SIZE <= FIXED_SIZE);
 const _: () = assert!(network::SIZE <= FIXED_SIZE);
+const _: () = assert!(kill::SIZE <= FIXED_SIZE && ptrace::SIZE <= FIXED_SIZE && memfd::SIZE <= FIXED_SIZE);
+const _: () = assert!(target::SIZE <= kill::SIGNAL && memory::SIZE <= FIXED_SIZE && bpf::SIZE <= FIXED_SIZE);
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +157,12 @@ mod tests {
             ("kestrel_fork", fork::TABLE, fork::SIZE),
             ("kestrel_exit", exit::TABLE, exit::SIZE),
             ("kestrel_network", network::TABLE, network::SIZE),
+            ("kestrel_target", target::TABLE, target::SIZE),
+            ("kestrel_kill", kill::TABLE, kill::SIZE),
+            ("kestrel_ptrace", ptrace::TABLE, ptrace::SIZE),
+            ("kestrel_memfd", memfd::TABLE, memfd::SIZE),
+            ("kestrel_memory", memory::TABLE, memory::SIZE),
+            ("kestrel_bpf", bpf::TABLE, bpf::SIZE),
         ] {
             let ours: Vec<_> = table.iter().map(|&(field, offset)| (field.to_owned(), offset)).collect();
             assert_eq!(ours, offsets_of(c_struct), "{c_struct}");
@@ -144,6 +179,7 @@ mod tests {
         assert_eq!(ENVIRONMENT_LIMIT as u64, defined("KESTREL_ENVIRONMENT_LIMIT"));
         assert_eq!(PATH_LIMIT as u64, defined("KESTREL_PATH_LIMIT"));
         assert_eq!(ARGUMENTS_LIMIT as u64, defined("KESTREL_ARGUMENTS_LIMIT"));
+        assert_eq!(TEXT_LIMIT as u64, defined("KESTREL_TEXT_LIMIT"));
         assert_eq!(COMM_LIMIT as u64, defined("KESTREL_COMM_LIMIT"));
         assert_eq!(MESSAGE_LIMIT as u64, defined("KESTREL_MESSAGE_LIMIT"));
         for kind in Kind::ALL {

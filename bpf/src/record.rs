@@ -9,8 +9,8 @@
 //! | header | task (128) | section lengths (24) | fixed part (72) | tail: section 0 | 1 | … | 5
 //! ```
 //!
-//! What only one kind has is read in one file for each area: [`exec`] for the life of processes,
-//! [`network`] for connections, sockets and lookups.
+//! What only one kind has is read in one file for each area: [`exec`] for the life of processes, [`process`] for what they
+//! do to themselves and to each other, [`network`] for connections, sockets and lookups.
 
 use crate::layout::{COMM_LIMIT, RECORD_VERSION, SECTIONS};
 
@@ -20,11 +20,13 @@ pub mod exec;
 mod kind;
 pub mod network;
 mod parse;
+pub mod process;
 mod sections;
 
 pub use exec::{Exec, Exit, Fork};
 pub use kind::Kind;
 pub use network::{Network, Role};
+pub use process::{Bpf, Kill, Memfd, Memory, Module, Ptrace, Target};
 pub use sections::{Arguments, ReversedPath, push_lossy};
 
 /// What a record says about its own quality, as a bit set: three bits for each section, and some for the whole.
@@ -195,6 +197,24 @@ pub enum Body<'r> {
     SessionIdChange,
     /// A connection, a socket or a lookup: see [`Kind::ConnectionAttempted`] and those behind it.
     Network(Network<'r>),
+    /// See [`Kind::UidChange`]; the task says which users.
+    UidChange,
+    /// See [`Kind::GidChange`]; the task says which groups.
+    GidChange,
+    /// See [`Kind::Kill`].
+    Kill(Kill),
+    /// See [`Kind::Ptrace`].
+    Ptrace(Ptrace),
+    /// See [`Kind::MemfdCreate`].
+    MemfdCreate(Memfd<'r>),
+    /// See [`Kind::LoadModule`].
+    LoadModule(Module<'r>),
+    /// See [`Kind::Mmap`].
+    Mmap(Memory<'r>),
+    /// See [`Kind::Mprotect`].
+    Mprotect(Memory<'r>),
+    /// See [`Kind::Bpf`].
+    Bpf(Bpf<'r>),
 }
 
 /// What the kernel counted for one kind on one CPU: `struct kestrel_counters`, as the eight words of the map's value.

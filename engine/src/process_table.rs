@@ -217,7 +217,7 @@ impl ProcessTable {
 
     /// A process did something else; what can change in its life is brought up to date. `name` is for one that nobody
     /// announced.
-    pub fn look(&mut self, facts: Facts, name: &str) {
+    pub fn look(&mut self, facts: Facts, name: &[u8]) {
         match self.processes.get_mut(&facts.id) {
             // The news of an end may overtake the last acts; they change nothing any more.
             Some(process) if process.ended => {}
@@ -230,7 +230,8 @@ impl ProcessTable {
             }
             None => {
                 self.counters.unannounced += 1;
-                self.insert(facts, Arc::new(Image { name: name.into(), ..Image::default() }));
+                let name = String::from_utf8_lossy(name).into();
+                self.insert(facts, Arc::new(Image { name, ..Image::default() }));
                 self.resolve_leaders(facts.id);
             }
         }

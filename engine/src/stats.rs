@@ -41,7 +41,7 @@ impl LossLedger {
         let (mut sent, mut received) = (0u64, ledger.malformed);
         for part in &ledger.kinds {
             sum.produced += part.kernel.produced;
-            sum.filtered += part.kernel.ignored + part.kernel.filtered + part.upkeep + part.repeated;
+            sum.filtered += part.kernel.ignored + part.kernel.filtered + part.upkeep + part.repeated + part.unchanged;
             sum.dropped += part.kernel.dropped;
             sent += part.kernel.sent;
             received += part.received;
@@ -344,6 +344,7 @@ fn live_json(ledger: &Ledger) -> Json {
             "delivered": part.delivered,
             "upkeep": part.upkeep,
             "repeated": part.repeated,
+            "unchanged": part.unchanged,
             "truncated": kernel.truncated,
             "read_failed": kernel.read_failed,
         });

@@ -20,8 +20,14 @@ impl Record<'_> {
             Body::Exec(exec) => exec.encode(&mut writer),
             Body::Fork(fork) => fork.encode(&mut writer),
             Body::Exit(exit) => exit.encode(&mut writer),
-            Body::SessionIdChange => {}
             Body::Network(network) => network.encode(&mut writer),
+            Body::SessionIdChange | Body::UidChange | Body::GidChange => {}
+            Body::Kill(kill) => kill.encode(&mut writer),
+            Body::Ptrace(ptrace) => ptrace.encode(&mut writer),
+            Body::MemfdCreate(memfd) => memfd.encode(&mut writer),
+            Body::LoadModule(module) => module.encode(&mut writer),
+            Body::Mmap(memory) | Body::Mprotect(memory) => memory.encode(&mut writer),
+            Body::Bpf(bpf) => bpf.encode(&mut writer),
         }
         writer.finish()
     }

@@ -1,6 +1,6 @@
 //! The kinds of record, and what the tail of each is made of.
 
-use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS};
+use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT};
 
 /// Declares the kinds once: number, Rust name, name as people write it.
 macro_rules! kinds {
@@ -97,6 +97,10 @@ const EXEC_SECTIONS: [SectionLimit; SECTIONS] = [
     ("environment", ENVIRONMENT_LIMIT),
     NONE,
 ];
+const NAME_SECTIONS: [SectionLimit; SECTIONS] = [("name", TEXT_LIMIT), NONE, NONE, NONE, NONE, NONE];
+const MODULE_SECTIONS: [SectionLimit; SECTIONS] =
+    [("name", TEXT_LIMIT), ("arguments", TEXT_LIMIT), ("path", PATH_LIMIT), NONE, NONE, NONE];
+const PATH_SECTIONS: [SectionLimit; SECTIONS] = [("path", PATH_LIMIT), NONE, NONE, NONE, NONE, NONE];
 
 const LOOKUP_SECTIONS: [SectionLimit; SECTIONS] = [("message", MESSAGE_LIMIT), NONE, NONE, NONE, NONE, NONE];
 
@@ -121,6 +125,9 @@ impl Kind {
         match self {
             Kind::Exec => &EXEC_SECTIONS,
             Kind::LookupRequested | Kind::LookupResult => &LOOKUP_SECTIONS,
+            Kind::MemfdCreate | Kind::Bpf => &NAME_SECTIONS,
+            Kind::LoadModule => &MODULE_SECTIONS,
+            Kind::Mmap | Kind::Mprotect => &PATH_SECTIONS,
             _ => &NO_SECTIONS,
         }
     }

@@ -1,6 +1,7 @@
 //! Bytes to [`Record`], every one of them in doubt.
 
 use super::bytes::Reader;
+use super::process::{Bpf, Kill, Memfd, Memory, Module, Ptrace};
 use super::{Body, Exec, Exit, Flags, Fork, Header, Kind, Network, Record, RecordError, Task};
 use crate::layout::{self, RECORD_VERSION};
 
@@ -45,6 +46,15 @@ impl<'r> Record<'r> {
             | Kind::DisconnectReceived
             | Kind::LookupRequested
             | Kind::LookupResult => Body::Network(Network::parse(reader)?),
+            Kind::UidChange => Body::UidChange,
+            Kind::GidChange => Body::GidChange,
+            Kind::Kill => Body::Kill(Kill::parse(reader)?),
+            Kind::Ptrace => Body::Ptrace(Ptrace::parse(reader)?),
+            Kind::MemfdCreate => Body::MemfdCreate(Memfd::parse(reader)?),
+            Kind::LoadModule => Body::LoadModule(Module::parse(reader, header.flags)?),
+            Kind::Mmap => Body::Mmap(Memory::parse(reader, header.flags)?),
+            Kind::Mprotect => Body::Mprotect(Memory::parse(reader, header.flags)?),
+            Kind::Bpf => Body::Bpf(Bpf::parse(reader)?),
             _ => return Err(RecordError::Kind { found: number }),
         };
         Ok(Record { header, task: parse_task(reader)?, body })

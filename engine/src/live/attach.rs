@@ -159,7 +159,7 @@ impl Attachments {
                 }
                 Link::Typed(program.attach().map_err(|error| LiveError::program(name, error))?)
             }
-            Attach::Leave(_) => {
+            Attach::Enter(_) | Attach::Leave(_) => {
                 let program: &mut TracePoint = program.try_into().map_err(|error| LiveError::program(name, error))?;
                 if program.fd().is_err() {
                     program.load().map_err(|error| LiveError::program(name, error))?;

@@ -1,7 +1,7 @@
 //! The loss ledger: what became of every event the hooks saw.
 //!
 //! `produced = ignored + filtered + dropped + sent` in the kernel; `sent = received + still in the ring`, and
-//! `received = delivered + upkeep + repeated` here. A gap in a CPU's numbers is a loss seen from this side: after
+//! `received = delivered + upkeep + repeated + unchanged` here. A gap in a CPU's numbers is a loss seen from this side: after
 //! everything is read, `gaps` equals the kernel's `dropped`.
 
 use kestrel_bpf::record::{KernelCounters, Kind};
@@ -21,11 +21,21 @@ pub struct KindLedger {
     pub upkeep: u64,
     /// Second news of one exit, left out.
     pub repeated: u64,
+    /// Calls that changed nothing, left out: who a process acts as was what it was before.
+    pub unchanged: u64,
 }
 
 impl KindLedger {
     fn of(kind: Kind) -> KindLedger {
-        KindLedger { kind, kernel: KernelCounters::default(), received: 0, delivered: 0, upkeep: 0, repeated: 0 }
+        KindLedger {
+            kind,
+            kernel: KernelCounters::default(),
+            received: 0,
+            delivered: 0,
+            upkeep: 0,
+            repeated: 0,
+            unchanged: 0,
+        }
     }
 
     /// Whether there is nothing to tell.
@@ -86,7 +96,7 @@ impl Ledger {
     /// Whether every event is accounted for. `quiet` says that the ring was read to its end and nothing happened since;
     /// otherwise the kernel may be ahead.
     pub fn balances(&self, quiet: bool) -> bool {
-        let here = |part: &KindLedger| part.received == part.delivered + part.upkeep + part.repeated;
+        let here = |part: &KindLedger| part.received == part.delivered + part.upkeep + part.repeated + part.unchanged;
         let crossed = |part: &KindLedger| match quiet {
             true => part.kernel.sent == part.received && part.kernel.balances(),
             false => part.kernel.sent >= part.received,

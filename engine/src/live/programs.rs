@@ -13,6 +13,8 @@ use super::source::Tier;
 pub(super) enum Attach {
     /// A tracepoint with typed arguments (`tp_btf`).
     Tracepoint(&'static str),
+    /// The begin of a system call, by its name.
+    Enter(&'static str),
     /// The end of a system call, by its name.
     Leave(&'static str),
     /// The root of the cgroups of version 2, and so every cgroup.
@@ -35,6 +37,7 @@ impl std::fmt::Display for Attach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Attach::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Attach::Enter(name) => write!(f, "tracepoint/syscalls/sys_enter_{name}"),
             Attach::Leave(name) => write!(f, "tracepoint/syscalls/sys_exit_{name}"),
             Attach::Cgroup(CgroupPlace::Egress) => f.write_str("cgroup_skb/egress"),
             Attach::Cgroup(CgroupPlace::Ingress) => f.write_str("cgroup_skb/ingress"),
@@ -107,6 +110,15 @@ const OLD_ACCEPT: Need = Need { hooks: &[leave("kestrel_accept", "accept")], opt
 const TCP_STATE: Need = need(&[tracepoint("kestrel_tcp_state", "inet_sock_set_state")]);
 const QUESTION: Need = need(&[cgroup("kestrel_question", CgroupPlace::Egress)]);
 const ANSWER: Need = need(&[cgroup("kestrel_answer", CgroupPlace::Ingress)]);
+/// A hook at the begin of a system call.
+const fn enter(program: &'static str, call: &'static str) -> Hook {
+    Hook { program, attach: Attach::Enter(call) }
+}
+
+/// Something that not every kernel has.
+const fn optional(hooks: &'static [Hook]) -> Need {
+    Need { hooks, optional: true }
+}
 
 /// All plans; those of one kind stand in the order of preference.
 pub(super) const PLANS: &[Plan] = &[
@@ -121,6 +133,24 @@ pub(super) const PLANS: &[Plan] = &[
             tracepoint("kestrel_exit_by_count", "sched_process_exit"),
         ])],
     },
+    Plan {
+        kind: Kind::UidChange,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_set_user", "setuid")]),
+            need(&[leave("kestrel_set_user", "setreuid")]),
+            need(&[leave("kestrel_set_user", "setresuid")]),
+        ],
+    },
+    Plan {
+        kind: Kind::GidChange,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_set_group", "setgid")]),
+            need(&[leave("kestrel_set_group", "setregid")]),
+            need(&[leave("kestrel_set_group", "setresgid")]),
+        ],
+    },
     Plan { kind: Kind::SessionIdChange, tier: Tier::B, needs: &[need(&[leave("kestrel_setsid", "setsid")])] },
     Plan { kind: Kind::ConnectionAttempted, tier: Tier::B, needs: &CONNECT },
     Plan { kind: Kind::ConnectionAccepted, tier: Tier::B, needs: &[ACCEPT, OLD_ACCEPT] },
@@ -129,6 +159,23 @@ pub(super) const PLANS: &[Plan] = &[
     Plan { kind: Kind::DisconnectReceived, tier: Tier::B, needs: &[TCP_STATE] },
     Plan { kind: Kind::LookupRequested, tier: Tier::B, needs: &[QUESTION, TCP_STATE] },
     Plan { kind: Kind::LookupResult, tier: Tier::B, needs: &[ANSWER, TCP_STATE] },
+    Plan { kind: Kind::Ptrace, tier: Tier::B, needs: &[need(&[leave("kestrel_ptrace", "ptrace")])] },
+    Plan { kind: Kind::Kill, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_kill", "signal_generate")])] },
+    Plan { kind: Kind::MemfdCreate, tier: Tier::B, needs: &[need(&[leave("kestrel_memfd", "memfd_create")])] },
+    Plan { kind: Kind::LoadModule, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_load_module", "module_load")])] },
+    Plan { kind: Kind::Mmap, tier: Tier::B, needs: &[need(&[leave("kestrel_mmap", "mmap")])] },
+    Plan {
+        kind: Kind::Mprotect,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_mprotect", "mprotect")]),
+            need(&[enter("kestrel_mprotect_begins", "mprotect")]),
+            // Only where the processor has protection keys.
+            optional(&[leave("kestrel_mprotect", "pkey_mprotect")]),
+            optional(&[enter("kestrel_mprotect_begins", "pkey_mprotect")]),
+        ],
+    },
+    Plan { kind: Kind::Bpf, tier: Tier::B, needs: &[need(&[leave("kestrel_bpf", "bpf")])] },
 ];
 
 /// The plans for a kind, the best first.

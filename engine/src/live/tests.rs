@@ -11,6 +11,7 @@ use kestrel_ir::event::{EventFlags, FieldValue};
 
 use super::*;
 
+mod call;
 mod enrich;
 mod network;
 mod process;
@@ -53,6 +54,25 @@ impl Watch {
             self.text(event, "event.action") == [action] && self.number(event, "process.pid") == Some(pid.into())
         };
         self.events.iter().find(is)
+    }
+
+    /// Reads until an event of this process has this action and passes `is`, and gives it.
+    fn wait_until(&mut self, action: &str, is: impl Fn(&Watch, &Event) -> bool) -> Event {
+        let begun = Instant::now();
+        loop {
+            let found = self.events.iter().find(|event| {
+                let own = self.number(event, "process.pid") == Some(std::process::id().into());
+                own && self.text(event, "event.action") == [action] && is(self, event)
+            });
+            if let Some(event) = found {
+                return event.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "no such {action} in {} events", self.events.len());
+            let Watch { source, events } = self;
+            source
+                .poll(Duration::from_millis(100), &mut |event| events.push(event.clone()))
+                .expect("the source goes on");
+        }
     }
 
     fn values<'e>(&self, event: &'e Event, name: &str) -> Vec<FieldValue<'e>> {

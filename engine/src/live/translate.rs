@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use kestrel_bpf::record::{Body, Exec, Exit, Flags, Record, Task, push_lossy};
+use kestrel_bpf::record::{Body, Exec, Exit, Flags, Kind, Record, Task, push_lossy};
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
@@ -14,13 +14,14 @@ use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
-use super::network;
 use super::{KindSet, Ledger, LiveOptions};
 use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
 mod capabilities;
 mod images;
+mod names;
+mod process;
 
 use images::{ImageWriter, push_display, push_some};
 
@@ -45,6 +46,15 @@ pub(super) struct Translator {
     event: Event,
     /// Where texts are put together.
     text: String,
+}
+
+/// Whether a record is an event.
+enum News {
+    Event,
+    /// The second news of one exit.
+    Repeated,
+    /// A call that changed nothing.
+    Unchanged,
 }
 
 impl Translator {
@@ -117,9 +127,16 @@ impl Translator {
         self.ledger.count(kind, |part| part.received += 1);
         self.note_sequence(&record);
         let timestamp = self.in_order(record.header.timestamp);
-        if !self.keep_table(&record) {
-            self.ledger.count(kind, |part| part.repeated += 1);
-            return false;
+        match self.keep_table(&record) {
+            News::Event => {}
+            News::Repeated => {
+                self.ledger.count(kind, |part| part.repeated += 1);
+                return false;
+            }
+            News::Unchanged => {
+                self.ledger.count(kind, |part| part.unchanged += 1);
+                return false;
+            }
         }
         if !self.kinds.contains(kind) {
             self.ledger.count(kind, |part| part.upkeep += 1);
@@ -159,8 +176,8 @@ impl Translator {
         self.latest
     }
 
-    /// Brings the table up to date; `false` for the second news of an exit.
-    fn keep_table(&mut self, record: &Record<'_>) -> bool {
+    /// Brings the table up to date; whether this is news.
+    fn keep_table(&mut self, record: &Record<'_>) -> News {
         let task = &record.task;
         let mut facts = facts(task);
         match &record.body {
@@ -173,13 +190,27 @@ impl Translator {
                 facts.parent = Some(EntityId::from_start_time(fork.creator_pid, fork.creator_start_time));
                 self.table.fork(facts, &lossy(task.comm()));
             }
-            Body::Exit(_) => return self.table.exit(facts, &lossy(task.comm())),
-            Body::SessionIdChange => self.table.look(facts, &lossy(task.comm())),
-            // What was remembered is older than what the table knows.
+            Body::Exit(_) => {
+                if !self.table.exit(facts, &lossy(task.comm())) {
+                    return News::Repeated;
+                }
+            }
+            Body::UidChange | Body::GidChange => {
+                let before = self.table.get(facts.id).map(|process| (process.facts.users, process.facts.groups));
+                self.table.look(facts, task.comm());
+                let unchanged = before.is_some_and(|(users, groups)| match record.header.kind {
+                    Kind::UidChange => users == facts.users,
+                    _ => groups == facts.groups,
+                });
+                if unchanged {
+                    return News::Unchanged;
+                }
+            }
+            // What was remembered is older than what the table knows; and nobody has number 0.
             Body::Network(_) if task.remembered || task.pid == 0 => {}
-            Body::Network(_) => self.table.look(facts, &lossy(task.comm())),
+            _ => self.table.look(facts, task.comm()),
         }
-        true
+        News::Event
     }
 
     fn fill(&mut self, record: &Record<'_>, timestamp: u64) {
@@ -202,12 +233,10 @@ impl Translator {
             self.fill_lineage(id);
             self.enrich(record, id);
         }
-        let kind = record.header.kind;
         match &record.body {
             Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
             Body::Exit(exit) => self.fill_end(*exit),
-            Body::Network(socket) => network::fill(&mut self.event, &self.fields, kind, socket),
-            _ => {}
+            _ => self.fill_act(record),
         }
     }
 

@@ -3402,7 +3402,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "uid_change",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -3519,7 +3519,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "gid_change",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -3750,7 +3750,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["access"],
         action: "ptrace",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "Target.process.entity_id",
@@ -3871,7 +3871,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["access"],
         action: "kill",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "Target.process.entity_id",
@@ -3992,7 +3992,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["start"],
         action: "memfd_create",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4024,6 +4024,11 @@ pub(crate) static KINDS: [EventKind; 28] = [
             "orchestrator.type",
             "process.Ext.ancestry",
             "process.Ext.cgroup.id",
+            "process.Ext.memfd.flag_allow_seal",
+            "process.Ext.memfd.flag_cloexec",
+            "process.Ext.memfd.flag_exec",
+            "process.Ext.memfd.flag_hugetlb",
+            "process.Ext.memfd.flag_noexec_seal",
             "process.Ext.memfd.flags",
             "process.Ext.memfd.name",
             "process.Ext.namespace.mount",
@@ -4109,7 +4114,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["driver", "process"],
         event_type: &["start"],
         action: "load_module",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4227,7 +4232,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "mmap",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4347,7 +4352,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "mprotect",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4467,7 +4472,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["access"],
         action: "bpf",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",

@@ -99,7 +99,7 @@ fn lookups_tell_question_and_answer() {
         Kind::LookupResult,
         &Network { message: answer, ..tcp },
         json!({
-            "dns.response_code": "NXDOMAIN", "dns.resolved_ip": "192.0.2.7", "dns.question.type": "TYPE65400",
+            "dns.response_code": "NXDOMAIN", "dns.resolved_ip": ["192.0.2.7"], "dns.question.type": "TYPE65400",
             "dns.question.name": "a", "network.direction": "egress",
         }),
     );

@@ -201,7 +201,8 @@ fn a_connection_that_nobody_answers_is_an_attempt_and_has_no_end() {
     let marker = Value::Number(marker.local_addr().expect("bound").port().into());
     wait(&mut watch, "bind", &[("source.port", marker)]);
     let ended = watch.events.iter().find(|event| {
-        watch.text(event, "event.action") == ["disconnect_received"] && port.1.is(&watch.values(event, "destination.port"))
+        watch.text(event, "event.action") == ["disconnect_received"]
+            && port.1.is(&watch.values(event, "destination.port"))
     });
     assert!(ended.is_none());
 }
@@ -320,7 +321,8 @@ fn lookups_of_a_child_are_the_childs_and_over_tcp_too() {
     };
     let asked = question("tcp.example.test", 7);
     let bytes: String = asked.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-    let script = format!("exec 3<>/dev/tcp/{address}/53; printf '\\x00\\x{:02x}{bytes}' >&3; head -c 3 <&3", asked.len());
+    let script =
+        format!("exec 3<>/dev/tcp/{address}/53; printf '\\x00\\x{:02x}{bytes}' >&3; head -c 3 <&3", asked.len());
     let Ok(mut child) = Command::new("bash").args(["-c", &script]).stdout(Stdio::null()).spawn() else {
         eprintln!("skipped: no bash");
         return;
