@@ -120,11 +120,6 @@ numbered!(
         process_md5: "process.hash.md5",
         process_sha1: "process.hash.sha1",
         process_sha256: "process.hash.sha256",
-        file_md5: "file.hash.md5",
-        file_sha1: "file.hash.sha1",
-        file_sha256: "file.hash.sha256",
-        file_header: "file.Ext.header_bytes",
-        file_entropy: "file.Ext.entropy",
     }
 );
 
