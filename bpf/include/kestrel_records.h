@@ -127,6 +127,7 @@ struct kestrel_settings {
 
 #include "kestrel_records_process.h"
 #include "kestrel_records_network.h"
+#include "kestrel_records_file.h"
 
 /* One record without its tail. */
 struct kestrel_record {
@@ -144,6 +145,7 @@ struct kestrel_record {
 		struct kestrel_memfd memfd;
 		struct kestrel_memory memory;
 		struct kestrel_bpf bpf;
+		struct kestrel_file file;
 	};
 };
 

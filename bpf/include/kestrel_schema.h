@@ -32,21 +32,21 @@ enum kestrel_kind {
 	KESTREL_KIND_MPROTECT = 12,
 	/* A process loaded or attached a BPF program. */
 	KESTREL_KIND_BPF = 13,
-	/* A file was created. Not produced yet. */
+	/* A file was created. */
 	KESTREL_KIND_FILE_CREATE = 14,
-	/* A file was opened. Not produced yet. */
+	/* A file was opened. */
 	KESTREL_KIND_FILE_OPEN = 15,
-	/* A file's content was changed. Not produced yet. */
+	/* A file's content was changed. */
 	KESTREL_KIND_FILE_MODIFY = 16,
-	/* A file got another name or place. Not produced yet. */
+	/* A file got another name or place. */
 	KESTREL_KIND_FILE_RENAME = 17,
-	/* A file's name was removed. Not produced yet. */
+	/* A file's name was removed. */
 	KESTREL_KIND_FILE_DELETE = 18,
-	/* A file's permissions were changed. Not produced yet. */
+	/* A file's permissions were changed. */
 	KESTREL_KIND_FILE_CHMOD = 19,
-	/* A file got another owner or group. Not produced yet. */
+	/* A file got another owner or group. */
 	KESTREL_KIND_FILE_CHOWN = 20,
-	/* A file got one more name, by a hard or a symbolic link. Not produced yet. */
+	/* A file got one more name, by a hard or a symbolic link. */
 	KESTREL_KIND_FILE_LINK = 21,
 	/* A process asked to connect. */
 	KESTREL_KIND_CONNECTION_ATTEMPTED = 22,

@@ -20,3 +20,4 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "process.bpf.h"
 #include "network.bpf.h"
 #include "memory.bpf.h"
+#include "file.bpf.h"

@@ -102,6 +102,13 @@ offsets!(
     /// `struct kestrel_bpf`.
     bpf, 8, { COMMAND = 0, PROGRAM_TYPE = 4 }
 );
+offsets!(
+    /// `struct kestrel_file`.
+    file, 48, {
+        INODE = 0, LENGTH = 8, MODE = 16, UID = 20, GID = 24, ORIGINAL_MODE = 28, ORIGINAL_UID = 32, ORIGINAL_GID = 36,
+        FLAGS = 40, KNOWN = 44,
+    }
+);
 
 const _: () = assert!(header::SIZE == record::TASK);
 const _: () = assert!(record::TASK + task::SIZE == record::SECTIONS);
@@ -111,6 +118,7 @@ const _: () = assert!(exec::SIZE <= FIXED_SIZE && fork::SIZE <= FIXED_SIZE && ex
 const _: () = assert!(network::SIZE <= FIXED_SIZE);
 const _: () = assert!(kill::SIZE <= FIXED_SIZE && ptrace::SIZE <= FIXED_SIZE && memfd::SIZE <= FIXED_SIZE);
 const _: () = assert!(target::SIZE <= kill::SIGNAL && memory::SIZE <= FIXED_SIZE && bpf::SIZE <= FIXED_SIZE);
+const _: () = assert!(file::SIZE <= FIXED_SIZE);
 
 #[cfg(test)]
 mod tests {
@@ -120,13 +128,22 @@ mod tests {
     const HEADER: &str = concat!(
         include_str!("../include/kestrel_records.h"),
         include_str!("../include/kestrel_records_process.h"),
-        include_str!("../include/kestrel_records_network.h")
+        include_str!("../include/kestrel_records_file.h"),
+        include_str!("../include/kestrel_records_network.h"),
     );
 
     fn defined(name: &str) -> u64 {
         HEADER
             .lines()
-            .find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+            .find_map(|line| {
+                line.strip_prefix("#define ")?
+                    .strip_prefix(name)?
+                    .strip_prefix(' ')?
+                    .split_whitespace()
+                    .next()?
+                    .parse()
+                    .ok()
+            })
             .unwrap_or_else(|| panic!("`{name}` is not a number in kestrel_records.h"))
     }
 
@@ -163,6 +180,7 @@ mod tests {
             ("kestrel_memfd", memfd::TABLE, memfd::SIZE),
             ("kestrel_memory", memory::TABLE, memory::SIZE),
             ("kestrel_bpf", bpf::TABLE, bpf::SIZE),
+            ("kestrel_file", file::TABLE, file::SIZE),
         ] {
             let ours: Vec<_> = table.iter().map(|&(field, offset)| (field.to_owned(), offset)).collect();
             assert_eq!(ours, offsets_of(c_struct), "{c_struct}");
@@ -188,6 +206,13 @@ mod tests {
         }
         for kind in kestrel_schema::event_kinds() {
             assert!(kind.id < KINDS, "the maps have no place for kind `{}`", kind.name);
+        }
+    }
+
+    #[test]
+    fn known_bits_agree_with_the_c_header() {
+        for (name, bit) in crate::record::file::KNOWN_BITS {
+            assert_eq!(u64::from(*bit), defined(&format!("KESTREL_KNOWN_{name}")), "{name}");
         }
     }
 

@@ -10,13 +10,14 @@
 //! ```
 //!
 //! What only one kind has is read in one file for each area: [`exec`] for the life of processes, [`process`] for what they
-//! do to themselves and to each other, [`network`] for connections, sockets and lookups.
+//! do to themselves and to each other, [`file`] for files, [`network`] for connections, sockets and lookups.
 
 use crate::layout::{COMM_LIMIT, RECORD_VERSION, SECTIONS};
 
 mod bytes;
 mod encode;
 pub mod exec;
+pub mod file;
 mod kind;
 pub mod network;
 mod parse;
@@ -24,6 +25,7 @@ pub mod process;
 mod sections;
 
 pub use exec::{Exec, Exit, Fork};
+pub use file::{File, FileName, Original};
 pub use kind::Kind;
 pub use network::{Network, Role};
 pub use process::{Bpf, Kill, Memfd, Memory, Module, Ptrace, Target};
@@ -215,6 +217,8 @@ pub enum Body<'r> {
     Mprotect(Memory<'r>),
     /// See [`Kind::Bpf`].
     Bpf(Bpf<'r>),
+    /// Any kind about files.
+    File(File<'r>),
 }
 
 /// What the kernel counted for one kind on one CPU: `struct kestrel_counters`, as the eight words of the map's value.

@@ -28,6 +28,7 @@ impl Record<'_> {
             Body::LoadModule(module) => module.encode(&mut writer),
             Body::Mmap(memory) | Body::Mprotect(memory) => memory.encode(&mut writer),
             Body::Bpf(bpf) => bpf.encode(&mut writer),
+            Body::File(file) => file.encode(&mut writer),
         }
         writer.finish()
     }

@@ -101,6 +101,8 @@ const NAME_SECTIONS: [SectionLimit; SECTIONS] = [("name", TEXT_LIMIT), NONE, NON
 const MODULE_SECTIONS: [SectionLimit; SECTIONS] =
     [("name", TEXT_LIMIT), ("arguments", TEXT_LIMIT), ("path", PATH_LIMIT), NONE, NONE, NONE];
 const PATH_SECTIONS: [SectionLimit; SECTIONS] = [("path", PATH_LIMIT), NONE, NONE, NONE, NONE, NONE];
+const FILE_SECTIONS: [SectionLimit; SECTIONS] =
+    [("path", PATH_LIMIT), ("name", PATH_LIMIT), ("other path", PATH_LIMIT), ("other name", PATH_LIMIT), NONE, NONE];
 
 const LOOKUP_SECTIONS: [SectionLimit; SECTIONS] = [("message", MESSAGE_LIMIT), NONE, NONE, NONE, NONE, NONE];
 
@@ -128,6 +130,14 @@ impl Kind {
             Kind::MemfdCreate | Kind::Bpf => &NAME_SECTIONS,
             Kind::LoadModule => &MODULE_SECTIONS,
             Kind::Mmap | Kind::Mprotect => &PATH_SECTIONS,
+            Kind::FileCreate
+            | Kind::FileOpen
+            | Kind::FileModify
+            | Kind::FileRename
+            | Kind::FileDelete
+            | Kind::FileChmod
+            | Kind::FileChown
+            | Kind::FileLink => &FILE_SECTIONS,
             _ => &NO_SECTIONS,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::bytes::Reader;
 use super::process::{Bpf, Kill, Memfd, Memory, Module, Ptrace};
-use super::{Body, Exec, Exit, Flags, Fork, Header, Kind, Network, Record, RecordError, Task};
+use super::{Body, Exec, Exit, File, Flags, Fork, Header, Kind, Network, Record, RecordError, Task};
 use crate::layout::{self, RECORD_VERSION};
 
 impl<'r> Record<'r> {
@@ -55,7 +55,14 @@ impl<'r> Record<'r> {
             Kind::Mmap => Body::Mmap(Memory::parse(reader, header.flags)?),
             Kind::Mprotect => Body::Mprotect(Memory::parse(reader, header.flags)?),
             Kind::Bpf => Body::Bpf(Bpf::parse(reader)?),
-            _ => return Err(RecordError::Kind { found: number }),
+            Kind::FileCreate
+            | Kind::FileOpen
+            | Kind::FileModify
+            | Kind::FileRename
+            | Kind::FileDelete
+            | Kind::FileChmod
+            | Kind::FileChown
+            | Kind::FileLink => Body::File(File::parse(reader, header.flags)?),
         };
         Ok(Record { header, task: parse_task(reader)?, body })
     }

@@ -86,7 +86,21 @@ fn all_records() -> Vec<Record<'static>> {
     let target = Target { start_time: 5, pid: 77 };
     let path = Some(ReversedPath::new(b"libx.so\0lib\0", true));
     let memory = Memory { address: 4096, length: 8192, protection: 5, protection_old: Some(3), flags: 2, path };
+    let file = File {
+        name: FileName { folder: ReversedPath::new(b"tmp\0", true), name: b"new" },
+        other: Some(FileName { folder: ReversedPath::new(b"", true), name: b"/tmp/old" }),
+        inode: Some((77, 4096)),
+        file_type: Some(0o100_000),
+        permissions: Some(0o644),
+        uid: Some(0),
+        gid: None,
+        original: Some(Original { mode: 0o100_600, uid: 1, gid: 2 }),
+        flags: Some(0o1101),
+    };
+    let open = FileName { folder: ReversedPath::new(b"x\0", true), name: b"" };
     for (kind, body) in [
+        (Kind::FileRename, Body::File(file)),
+        (Kind::FileOpen, Body::File(File { name: open, other: None, original: None, ..file })),
         (Kind::SessionIdChange, Body::SessionIdChange),
         (Kind::UidChange, Body::UidChange),
         (Kind::GidChange, Body::GidChange),

@@ -16,7 +16,7 @@ use crate::process_table::{EntityId, EntryKind, Process, ProcessTable};
 
 mod files;
 
-use files::{Files, Look, Place, Wanted};
+use files::{Files, Look, Place, Wanted, WhyNot};
 
 /// What is remembered of processes: digests of what they run, addresses from which they came in.
 const REMEMBERED: usize = 8_192;
@@ -49,6 +49,11 @@ demand!(
     PROCESS_MD5 = 3: "process.hash.md5";
     PROCESS_SHA1 = 4: "process.hash.sha1";
     PROCESS_SHA256 = 5: "process.hash.sha256";
+    FILE_MD5 = 6: "file.hash.md5";
+    FILE_SHA1 = 7: "file.hash.sha1";
+    FILE_SHA256 = 8: "file.hash.sha256";
+    FILE_HEADER = 9: "file.Ext.header_bytes";
+    FILE_ENTROPY = 10: "file.Ext.entropy";
 );
 
 impl Demand {
@@ -85,6 +90,16 @@ impl Demand {
             sha1: self.has(Demand::PROCESS_SHA1),
             sha256: self.has(Demand::PROCESS_SHA256),
             ..Wanted::default()
+        }
+    }
+
+    fn of_files(self) -> Wanted {
+        Wanted {
+            md5: self.has(Demand::FILE_MD5),
+            sha1: self.has(Demand::FILE_SHA1),
+            sha256: self.has(Demand::FILE_SHA256),
+            header: self.has(Demand::FILE_HEADER),
+            entropy: self.has(Demand::FILE_ENTROPY),
         }
     }
 }
@@ -142,7 +157,7 @@ impl Enricher {
         self.demand = demand;
         let containers = demand.has(Demand::CONTAINER.and(Demand::DETAILS));
         self.containers = containers.then(|| Containers::new(Path::new("/"), demand.has(Demand::DETAILS)));
-        let files = demand.of_executables().any();
+        let files = demand.of_executables().any() || demand.of_files().any();
         // Without its thread, every event that wants a file says that it could not be read.
         self.files = files.then(|| Files::start(&self.proc).ok()).flatten();
         self.executables = Remembered::new(REMEMBERED);
@@ -167,6 +182,44 @@ impl Enricher {
             && let Some(address) = self.source_of(leader)
         {
             event.push_ip(fields.entry_source_ip, address);
+        }
+    }
+
+    /// Whether somebody wants something of files' content.
+    pub(super) fn wants_files(&self) -> bool {
+        self.demand.of_files().any()
+    }
+
+    /// What is about the content of the file at `path`, as the acting process sees it. `inode` is its number, if known.
+    pub(super) fn fill_file(
+        &mut self,
+        event: &mut Event,
+        fields: &EnrichFields,
+        actor: &Actor<'_>,
+        path: &str,
+        inode: Option<u64>,
+    ) {
+        let wanted = self.demand.of_files();
+        let shared = self.own_mount_namespace == Some(actor.mount_namespace);
+        let place = Place::Path { process: actor.id, path: PathBuf::from(path), inode, shared };
+        let look = match self.files.as_mut().map(|files| files.look(place, wanted)) {
+            Some(Ok(look)) => look,
+            // A folder, or a device, has none of this; nothing is missing.
+            Some(Err(WhyNot::NotRegular)) => return,
+            _ => return event.flags.insert(EventFlags::UNREADABLE),
+        };
+        for (field, text) in [
+            (fields.file_md5, &look.md5),
+            (fields.file_sha1, &look.sha1),
+            (fields.file_sha256, &look.sha256),
+            (fields.file_header, &look.header),
+        ] {
+            if !text.is_empty() {
+                event.push_text(field, text);
+            }
+        }
+        if let Some(entropy) = look.entropy {
+            event.push_float(fields.file_entropy, entropy);
         }
     }
 

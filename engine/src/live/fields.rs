@@ -120,6 +120,11 @@ numbered!(
         process_md5: "process.hash.md5",
         process_sha1: "process.hash.sha1",
         process_sha256: "process.hash.sha256",
+        file_md5: "file.hash.md5",
+        file_sha1: "file.hash.sha1",
+        file_sha256: "file.hash.sha256",
+        file_header: "file.Ext.header_bytes",
+        file_entropy: "file.Ext.entropy",
     }
 );
 
@@ -179,6 +184,30 @@ numbered!(
     }
 );
 
+numbered!(
+    /// What events about files have.
+    FileFields {
+        path: "path",
+        name: "name",
+        extension: "extension",
+        directory: "directory",
+        inode: "inode",
+        file_type: "type",
+        mode: "mode",
+        uid: "uid",
+        gid: "gid",
+        size: "size",
+        target_path: "target_path",
+        open_flags: "Ext.open.flags",
+        original_path: "Ext.original.path",
+        original_name: "Ext.original.name",
+        original_extension: "Ext.original.extension",
+        original_mode: "Ext.original.mode",
+        original_uid: "Ext.original.uid",
+        original_gid: "Ext.original.gid",
+    }
+);
+
 /// All fields of live events.
 pub(super) struct Fields {
     pub(super) table: FieldTable,
@@ -189,6 +218,7 @@ pub(super) struct Fields {
     pub(super) source: EndFields,
     pub(super) destination: EndFields,
     pub(super) act: ActFields,
+    pub(super) file: FileFields,
     pub(super) own: ImageFields,
     pub(super) parent: ImageFields,
     pub(super) session_leader: ImageFields,
@@ -213,6 +243,7 @@ impl Fields {
             entry_leader: ImageFields::intern(&mut table, &schema, "process.entry_leader."),
             process: ProcessFields::intern(&mut table, &schema, ""),
             act: ActFields::intern(&mut table, &schema, ""),
+            file: FileFields::intern(&mut table, &schema, "file."),
             table,
         }
     }

@@ -120,6 +120,14 @@ const fn optional(hooks: &'static [Hook]) -> Need {
     Need { hooks, optional: true }
 }
 
+/// The calls that open a file; some architectures lack the first two, some kernels the last.
+const OPENS: [Need; 4] = [
+    need(&[leave("kestrel_openat", "openat")]),
+    optional(&[leave("kestrel_open", "open")]),
+    optional(&[leave("kestrel_creat", "creat")]),
+    optional(&[leave("kestrel_openat2", "openat2")]),
+];
+
 /// All plans; those of one kind stand in the order of preference.
 pub(super) const PLANS: &[Plan] = &[
     Plan { kind: Kind::Exec, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_exec", "sched_process_exec")])] },
@@ -176,6 +184,92 @@ pub(super) const PLANS: &[Plan] = &[
         ],
     },
     Plan { kind: Kind::Bpf, tier: Tier::B, needs: &[need(&[leave("kestrel_bpf", "bpf")])] },
+    Plan {
+        kind: Kind::FileCreate,
+        tier: Tier::B,
+        needs: &[
+            OPENS[0],
+            OPENS[1],
+            OPENS[2],
+            OPENS[3],
+            need(&[leave("kestrel_mkdirat", "mkdirat")]),
+            optional(&[leave("kestrel_mkdir", "mkdir")]),
+            need(&[leave("kestrel_mknodat", "mknodat")]),
+            optional(&[leave("kestrel_mknod", "mknod")]),
+        ],
+    },
+    Plan { kind: Kind::FileOpen, tier: Tier::B, needs: &OPENS },
+    Plan {
+        kind: Kind::FileModify,
+        tier: Tier::B,
+        needs: &[
+            OPENS[0],
+            OPENS[1],
+            OPENS[2],
+            OPENS[3],
+            need(&[leave("kestrel_write", "write")]),
+            need(&[leave("kestrel_write", "pwrite64")]),
+            need(&[leave("kestrel_write", "writev")]),
+            need(&[leave("kestrel_write", "pwritev")]),
+            need(&[leave("kestrel_write", "pwritev2")]),
+            optional(&[leave("kestrel_write", "sendfile64"), leave("kestrel_write", "sendfile")]),
+            need(&[leave("kestrel_copy", "copy_file_range")]),
+            need(&[leave("kestrel_copy", "splice")]),
+            need(&[leave("kestrel_ftruncate", "ftruncate")]),
+            need(&[leave("kestrel_ftruncate", "fallocate")]),
+            need(&[leave("kestrel_truncate", "truncate")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileRename,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_renameat2", "renameat2")]),
+            optional(&[leave("kestrel_renameat", "renameat")]),
+            optional(&[leave("kestrel_rename", "rename")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileDelete,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_unlinkat", "unlinkat")]),
+            optional(&[leave("kestrel_unlink", "unlink")]),
+            optional(&[leave("kestrel_rmdir", "rmdir")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileChmod,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_fchmodat", "fchmodat")]),
+            need(&[leave("kestrel_fchmod", "fchmod")]),
+            need(&[enter("kestrel_change_begins", "fchmod")]),
+            optional(&[leave("kestrel_fchmodat", "fchmodat2")]),
+            optional(&[leave("kestrel_chmod", "chmod")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileChown,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_fchownat", "fchownat")]),
+            need(&[leave("kestrel_fchown", "fchown")]),
+            need(&[enter("kestrel_change_begins", "fchown")]),
+            optional(&[leave("kestrel_chown", "chown")]),
+            optional(&[leave("kestrel_chown", "lchown")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileLink,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_linkat", "linkat")]),
+            need(&[leave("kestrel_symlinkat", "symlinkat")]),
+            optional(&[leave("kestrel_link", "link")]),
+            optional(&[leave("kestrel_symlink", "symlink")]),
+        ],
+    },
 ];
 
 /// The plans for a kind, the best first.

@@ -13,6 +13,7 @@ use super::*;
 
 mod call;
 mod enrich;
+mod file;
 mod network;
 mod process;
 
@@ -47,6 +48,18 @@ impl Watch {
                 .poll(Duration::from_millis(100), &mut |event| events.push(event.clone()))
                 .expect("the source goes on");
         }
+    }
+
+    /// A watch of these kinds and the process table's, this process included; `None`, with the reason printed, when one
+    /// cannot be had here.
+    fn of(kinds: &[Kind]) -> Option<Watch> {
+        let kinds = kinds.iter().fold(KindSet::of_the_process_table(), |all, &kind| all.with(kind));
+        let watch = Watch::open(LiveOptions { kinds, ignore_self: false, ..LiveOptions::default() })?;
+        if let Some((kind, why)) = watch.source.unavailable().next() {
+            eprintln!("skipped: no {} events here: {}", kind.name(), why.with_causes());
+            return None;
+        }
+        Some(watch)
     }
 
     fn find(&self, action: &str, pid: u32) -> Option<&Event> {

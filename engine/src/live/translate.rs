@@ -19,11 +19,15 @@ use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
 mod capabilities;
+mod file;
 mod images;
 mod names;
 mod process;
 
 use images::{ImageWriter, push_display, push_some};
+
+/// `S_IFREG`: only such files have content.
+const REGULAR: u32 = 0o100_000;
 
 /// Turns records into events; see the head of this file.
 pub(super) struct Translator {
@@ -357,6 +361,16 @@ impl Translator {
             timestamp: self.event.timestamp,
         };
         self.enricher.fill_process(&mut self.event, &self.fields.enrich, &actor, &self.table);
+        if let Body::File(file) = &record.body
+            && record.header.kind != Kind::FileDelete
+            && file.file_type.is_none_or(|kind| kind == REGULAR)
+            && self.enricher.wants_files()
+        {
+            self.text.clear();
+            file.name.write_to(&mut self.text);
+            let inode = file.inode.map(|(inode, _)| inode);
+            self.enricher.fill_file(&mut self.event, &self.fields.enrich, &actor, &self.text, inode);
+        }
     }
 
     fn fill_capabilities(&mut self, task: &Task) {

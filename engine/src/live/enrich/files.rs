@@ -90,9 +90,9 @@ pub(in crate::live) enum Place {
     /// What a process runs. If the process is gone, the path counts, as the host sees it, if it has not changed since that
     /// moment, in nanoseconds since 1970.
     Executable { process: EntityId, path: Option<PathBuf>, unchanged_since: i64 },
-    /// A path as a process sees it; as the host sees it, if the process is gone and shared that view.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until events of files come"))]
-    Path { process: EntityId, path: PathBuf, shared: bool },
+    /// A path as a process sees it; as the host sees it, if the process is gone and shared that view. What has another
+    /// inode number by now is another file.
+    Path { process: EntityId, path: PathBuf, inode: Option<u64>, shared: bool },
 }
 
 /// What makes a file that file: device, inode, size, and when content and everything else were changed last.
@@ -201,13 +201,18 @@ impl Reader {
                     }
                 }
             }
-            Place::Path { process, path, shared } => {
+            Place::Path { process, path, inode, shared } => {
                 let below = path.strip_prefix("/").map_err(|_| WhyNot::Gone)?;
                 let file = open_plain(&self.proc.join(process.pid.to_string()).join("root").join(below));
-                match file {
-                    Ok(file) if proc_files::is_alive(&self.proc, *process) => Ok(file),
-                    _ if *shared => open_plain(path),
-                    _ => Err(WhyNot::Gone),
+                let file = match file {
+                    Ok(file) if proc_files::is_alive(&self.proc, *process) => file,
+                    Err(WhyNot::NotRegular) => return Err(WhyNot::NotRegular),
+                    _ if *shared => open_plain(path)?,
+                    _ => return Err(WhyNot::Gone),
+                };
+                match inode {
+                    Some(inode) if identity(&file)?.inode != *inode => Err(WhyNot::Changed),
+                    _ => Ok(file),
                 }
             }
         }
@@ -335,7 +340,7 @@ mod tests {
     }
 
     fn path(path: &Path) -> Place {
-        Place::Path { process: own(), path: path.to_owned(), shared: true }
+        Place::Path { process: own(), path: path.to_owned(), inode: None, shared: true }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::io;
 pub(super) const MMAP: c_long = 9;
 pub(super) const MPROTECT: c_long = 10;
 pub(super) const MUNMAP: c_long = 11;
+pub(super) const TRUNCATE: c_long = 76;
 pub(super) const PTRACE: c_long = 101;
 pub(super) const SETRESUID: c_long = 117;
 pub(super) const SETRESGID: c_long = 119;

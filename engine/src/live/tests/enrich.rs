@@ -129,3 +129,28 @@ fn who_comes_in_through_sshd_comes_from_somewhere() {
     let event = watch.wait_for("exec", child.id());
     assert!(watch.values(&event, "process.entry_leader.entry_meta.source.ip").is_empty(), "not through sshd");
 }
+
+#[test]
+fn a_files_content_is_looked_at_when_a_rule_asks() {
+    let demand = Demand::of_fields(["file.Ext.header_bytes", "file.Ext.entropy", "file.hash.sha1"]);
+    let kinds = KindSet::of_the_process_table().with(Kind::FileRename).with(Kind::FileDelete);
+    let options = LiveOptions { kinds, demand, ignore_self: false, ..LiveOptions::default() };
+    let Some(mut watch) = Watch::open(options) else { return };
+    let folder = std::env::temp_dir().join(format!("kestrel-content-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of our own");
+    let (old, new) = (folder.join("old.bin"), folder.join("new.bin"));
+    std::fs::write(&old, b"\x7fELF and what follows").expect("a file of our own");
+    std::fs::rename(&old, &new).expect("a file of our own");
+    let path = new.to_str().expect("UTF-8");
+    let is = |watch: &Watch, event: &Event| watch.text(event, "file.path") == [path];
+    let event = watch.wait_until("rename", is);
+    assert_eq!(watch.text(&event, "file.Ext.header_bytes"), ["7f454c4620616e64207768617420666f"]);
+    assert_eq!(watch.text(&event, "file.hash.sha1").first().map(|text| text.len()), Some(40));
+    assert!(matches!(watch.values(&event, "file.Ext.entropy").as_slice(), [FieldValue::Float(1.0..5.0)]));
+    assert!(watch.text(&event, "file.hash.md5").is_empty());
+    assert_eq!(event.flags, EventFlags::default());
+    std::fs::remove_dir_all(&folder).expect("a folder of our own");
+    let event = watch.wait_until("deletion", is);
+    assert!(watch.text(&event, "file.Ext.header_bytes").is_empty());
+    assert_eq!(event.flags, EventFlags::default(), "nobody expects content of what is deleted");
+}

@@ -4,21 +4,9 @@ use super::call::{self, call};
 use super::*;
 use crate::live::sys;
 
-/// A watch of one kind more than the process table's, this process included; `None`, with the reason printed, when the
-/// kind cannot be had here.
-fn watch(kind: Kind) -> Option<Watch> {
-    let kinds = KindSet::of_the_process_table().with(kind);
-    let watch = Watch::open(LiveOptions { kinds, ignore_self: false, ..LiveOptions::default() })?;
-    if let Some((kind, why)) = watch.source.unavailable().next() {
-        eprintln!("skipped: no {} events here: {}", kind.name(), why.with_causes());
-        return None;
-    }
-    Some(watch)
-}
-
 #[test]
 fn a_new_session_is_told_with_its_leader() {
-    let Some(mut watch) = watch(Kind::SessionIdChange) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::SessionIdChange]) else { return };
     let Ok(mut child) = Command::new("setsid").arg("/bin/true").spawn() else {
         eprintln!("skipped: no setsid(1) on this machine");
         return;
@@ -43,7 +31,7 @@ const KEEP: usize = u32::MAX as usize;
 
 #[test]
 fn a_changed_user_is_told_and_an_unchanged_one_is_not() {
-    let Some(mut watch) = watch(Kind::UidChange) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::UidChange]) else { return };
     in_a_thread(|| {
         for user in [54_321, 54_321, 54_322] {
             call(call::SETRESUID, [KEEP, user, KEEP, 0, 0, 0]).unwrap_or_default();
@@ -64,7 +52,7 @@ fn a_changed_user_is_told_and_an_unchanged_one_is_not() {
 
 #[test]
 fn a_changed_group_is_told() {
-    let Some(mut watch) = watch(Kind::GidChange) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::GidChange]) else { return };
     in_a_thread(|| call(call::SETRESGID, [54_331, 54_332, 54_333, 0, 0, 0])).expect("root may");
     let is = |watch: &Watch, event: &Event| watch.text(event, "process.group.id") == ["54332"];
     let event = &watch.wait_until("gid_change", is);
@@ -75,7 +63,7 @@ fn a_changed_group_is_told() {
 
 #[test]
 fn a_signal_is_told_with_who_gets_it_and_one_to_oneself_is_not() {
-    let Some(mut watch) = watch(Kind::Kill) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::Kill]) else { return };
     let mut child = Command::new("/bin/sleep").arg("60").spawn().expect("sleep starts");
     watch.wait_for("exec", child.id());
     child.kill().expect("own child");
@@ -94,7 +82,7 @@ fn a_signal_is_told_with_who_gets_it_and_one_to_oneself_is_not() {
 
 #[test]
 fn whoever_traces_is_told_with_whom() {
-    let Some(mut watch) = watch(Kind::Ptrace) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::Ptrace]) else { return };
     let mut child = Command::new("/bin/sleep").arg("60").spawn().expect("sleep starts");
     watch.wait_for("exec", child.id());
     let pid = child.id();
@@ -115,7 +103,7 @@ fn whoever_traces_is_told_with_whom() {
 
 #[test]
 fn a_file_in_memory_is_told_with_its_name_and_flags() {
-    let Some(mut watch) = watch(Kind::MemfdCreate) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::MemfdCreate]) else { return };
     let name = c"kestrel test";
     // MFD_CLOEXEC and MFD_ALLOW_SEALING.
     let descriptor = call(call::MEMFD_CREATE, [name.as_ptr() as usize, 3, 0, 0, 0, 0]).expect("a memory file");
@@ -137,7 +125,7 @@ fn map(length: usize, protection: usize) -> usize {
 
 #[test]
 fn memory_that_is_mapped_executable_is_told() {
-    let Some(mut watch) = watch(Kind::Mmap) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::Mmap]) else { return };
     let (plain, executable) = (map(0x3000, 3), map(0x5000, 5));
     let is = move |watch: &Watch, event: &Event| {
         watch.number(event, "process.Ext.memory_protection.address") == Some(executable as i64)
@@ -163,7 +151,7 @@ fn memory_that_is_mapped_executable_is_told() {
 
 #[test]
 fn memory_that_becomes_executable_is_told_with_what_it_was() {
-    let Some(mut watch) = watch(Kind::Mprotect) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::Mprotect]) else { return };
     let address = map(0x4000, 3);
     call(call::MPROTECT, [address, 0x2000, 1, 0, 0, 0]).expect("own mapping");
     call(call::MPROTECT, [address + 0x2000, 0x2000, 5, 0, 0, 0]).expect("own mapping");
@@ -179,7 +167,7 @@ fn memory_that_becomes_executable_is_told_with_what_it_was() {
 
 #[test]
 fn a_loaded_program_is_told_with_its_name_and_type() {
-    let Some(mut watch) = watch(Kind::Bpf) else { return };
+    let Some(mut watch) = Watch::of(&[Kind::Bpf]) else { return };
     let mut attribute = sys::BpfAttribute::new();
     // prog_type BPF_PROG_TYPE_SOCKET_FILTER, prog_name.
     attribute.set(0, 1);
@@ -195,5 +183,5 @@ fn a_loaded_program_is_told_with_its_name_and_type() {
 #[test]
 fn a_module_can_be_told_where_there_are_modules() {
     // Loading one for a test would change the host; that the programs load is all that is tried here.
-    watch(Kind::LoadModule);
+    Watch::of(&[Kind::LoadModule]);
 }

@@ -137,6 +137,50 @@ const MAPPING_FLAGS: [(u32, &str); 13] = [
     (0x10_0000, "MAP_FIXED_NOREPLACE"),
 ];
 
+/// `O_*` by bit, behind the way of access (x86-64; a few bits differ on other architectures).
+const OPEN_FLAGS: [(u32, &str); 13] = [
+    (0o100, "O_CREAT"),
+    (0o200, "O_EXCL"),
+    (0o400, "O_NOCTTY"),
+    (0o1000, "O_TRUNC"),
+    (0o2000, "O_APPEND"),
+    (0o4000, "O_NONBLOCK"),
+    (0o1_0000, "O_DSYNC"),
+    (0o2_0000, "O_ASYNC"),
+    (0o4_0000, "O_DIRECT"),
+    (0o20_0000, "O_DIRECTORY"),
+    (0o40_0000, "O_NOFOLLOW"),
+    (0o100_0000, "O_NOATIME"),
+    (0o200_0000, "O_CLOEXEC"),
+];
+
+/// `S_IFLNK`.
+pub(super) const SYMBOLIC_LINK: u32 = 0o120_000;
+
+/// What ECS calls a type of file.
+pub(super) fn file_type(mode: u32) -> Option<&'static str> {
+    Some(match mode {
+        0o100_000 => "file",
+        0o040_000 => "dir",
+        SYMBOLIC_LINK => "symlink",
+        0o010_000 => "pipe",
+        0o140_000 => "socket",
+        0o020_000 => "character_device",
+        0o060_000 => "block_device",
+        _ => return None,
+    })
+}
+
+/// The names of `O_*`: the way of access first, then the flags that are known.
+pub(super) fn open_flags(bits: u32) -> impl Iterator<Item = &'static str> {
+    let access = match bits & 3 {
+        0 => "O_RDONLY",
+        1 => "O_WRONLY",
+        _ => "O_RDWR",
+    };
+    std::iter::once(access).chain(OPEN_FLAGS.iter().filter(move |(bit, _)| bits & bit != 0).map(|&(_, name)| name))
+}
+
 /// The name of a signal, such as `SIGKILL`; real-time signals count from the first, as in `SIGRTMIN+3`.
 pub(super) fn signal(number: u32, out: &mut String) {
     let known = number.checked_sub(1).and_then(|index| SIGNALS.get(index as usize));

@@ -79,6 +79,7 @@ impl Translator {
                 }
                 self.fill_bytes(fields.bpf_name, bpf.name);
             }
+            Body::File(file) => self.fill_file(record.header.kind, file),
             Body::Exec(_) | Body::Fork(_) | Body::Exit(_) | Body::SessionIdChange => {}
         }
     }
