@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The maps, and what every program does first and last: `kestrel_admit` asks the filter map before anything is copied,
- * `kestrel_seal` numbers and stamps a record, `kestrel_sent` counts what became of it.
+ * The maps, and what every program does first and last: `kestrel_admit` asks the filter map before anything is read,
+ * `kestrel_begin` gives a buffer for the record, `kestrel_send` numbers, stamps and sends it and counts what became of it.
+ *
+ * Nothing here relies on programs being alone on their CPU. Tracepoints run their programs with preemption off, but an
+ * interrupt may bring another program in between; fentry and LSM programs can be preempted (and so can tracepoint
+ * programs of real-time kernels). So counters are atomic, and a buffer belongs to whoever has set its mark.
  */
 #ifndef KESTREL_MAPS_H
 #define KESTREL_MAPS_H
@@ -12,10 +16,15 @@
 
 #include "kestrel_records.h"
 
-/* Room for the tail of an exec record, and behind it the slack that the verifier wants for the last bounded write. */
+/* Keeps the compiler from reasoning about a bound it was shown, so that the verifier gets to see it too. */
+#define kestrel_hide(variable) asm volatile("" : "+r"(variable))
+
+/* Room for four paths, and behind it the slack that the verifier wants for the last bounded write. */
 #define KESTREL_NAME_LIMIT 256
-#define KESTREL_PATHS_LIMIT (KESTREL_PATH_LIMIT * 3)
-#define KESTREL_TAIL_LIMIT (KESTREL_PATHS_LIMIT + KESTREL_ARGUMENTS_LIMIT)
+#define KESTREL_TAIL_LIMIT (KESTREL_PATH_LIMIT * 4)
+
+/* Buffers of one CPU: a program, one that preempted it, one in a soft interrupt, one in a hard one. */
+#define KESTREL_SCRATCH_SLOTS 4
 
 /* Where a walk up a path has got to; see kestrel_path.h. */
 struct kestrel_walk {
@@ -34,9 +43,17 @@ struct kestrel_walk {
  * through every branch, and flags that add up made it look at 218,000 instructions (0.3 s) instead of 1,300.
  */
 struct kestrel_scratch {
+	__u32 busy; /* the mark: 1 while a program uses this buffer */
+	__u32 cursor; /* where the next section of the tail begins */
 	struct kestrel_walk walk;
-	struct kestrel_exec exec; /* the record begins here */
+	struct kestrel_record record;
 	__u8 tail[KESTREL_TAIL_LIMIT + KESTREL_NAME_LIMIT];
+};
+
+/* The buffer of exec, whose tail goes on with arguments and environment. */
+struct kestrel_exec_scratch {
+	struct kestrel_scratch base;
+	__u8 more[KESTREL_ARGUMENTS_LIMIT + KESTREL_ENVIRONMENT_LIMIT];
 };
 
 /* All records. User space sets the size before loading. */
@@ -48,7 +65,7 @@ struct {
 /* By kind: 0 drops its events here. All 0 until user space subscribes: nobody listening means nothing is produced. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, KESTREL_KIND_LIMIT);
+	__uint(max_entries, KESTREL_KINDS);
 	__type(key, __u32);
 	__type(value, __u32);
 } kestrel_kinds SEC(".maps");
@@ -63,7 +80,7 @@ struct {
 /* By kind. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, KESTREL_KIND_LIMIT);
+	__uint(max_entries, KESTREL_KINDS);
 	__type(key, __u32);
 	__type(value, struct kestrel_counters);
 } kestrel_counters SEC(".maps");
@@ -76,73 +93,175 @@ struct {
 	__type(value, __u64);
 } kestrel_sequence SEC(".maps");
 
+/* Buffers by CPU number * KESTREL_SCRATCH_SLOTS + slot. User space sets the number before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KESTREL_SCRATCH_SLOTS);
+	__type(key, __u32);
+	__type(value, struct kestrel_scratch);
+} kestrel_scratch SEC(".maps");
+
 /*
- * Where an exec record is put together, by CPU number. Not a per-CPU array: those take values of 32 KiB at most. User
- * space sets the number of CPUs before loading. Only the exec program uses it, and the kernel does not run one program
- * twice at the same time on one CPU, so no two records share an element.
+ * Where exec records are put together, by CPU number; not a per-CPU array, since those take values of 32 KiB at most.
+ * One is enough: the kernel does not run one program twice at the same time on one CPU.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct kestrel_scratch);
-} kestrel_scratch SEC(".maps");
+	__type(value, struct kestrel_exec_scratch);
+} kestrel_exec_scratch SEC(".maps");
 
-/* Counts an event of process `pid`, and gives the counters when somebody wants it, NULL when not. */
-static __always_inline struct kestrel_counters *kestrel_admit(__u32 kind, __u32 pid)
+static __always_inline void kestrel_count(__u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+static __always_inline struct kestrel_settings *kestrel_get_settings(void)
 {
 	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&kestrel_settings, &zero);
+}
+
+/* Counts an event of process `pid`, and gives the counters when somebody wants it, NULL when not. */
+static __noinline struct kestrel_counters *kestrel_admit(__u32 kind, __u32 pid)
+{
 	struct kestrel_counters *counters = bpf_map_lookup_elem(&kestrel_counters, &kind);
-	struct kestrel_settings *settings = bpf_map_lookup_elem(&kestrel_settings, &zero);
+	struct kestrel_settings *settings = kestrel_get_settings();
 	__u32 *wanted = bpf_map_lookup_elem(&kestrel_kinds, &kind);
 
 	if (!counters || !settings || !wanted)
 		return 0; /* arrays and constant indices: cannot happen */
-	counters->produced++;
+	kestrel_count(&counters->produced);
 	if (!*wanted) {
-		counters->filtered++;
+		kestrel_count(&counters->filtered);
 		return 0;
 	}
 	if (pid && settings->ignored_pid == pid) {
-		counters->ignored++;
+		kestrel_count(&counters->ignored);
 		return 0;
 	}
 	return counters;
 }
 
-/*
- * Fills the header. Called last: the clock is read right before the record takes its place in the ring, so that the
- * order in the ring and the order in time differ by next to nothing.
- */
-static __always_inline void kestrel_seal(struct kestrel_header *header, __u16 kind, __u32 length, __u32 flags)
+/* Whether the filter map lets a kind through; counts nothing. For hooks that must look closer before they have an event. */
+static __always_inline bool kestrel_subscribed(__u32 kind)
 {
-	__u32 zero = 0;
-	__u64 *sequence = bpf_map_lookup_elem(&kestrel_sequence, &zero);
+	__u32 *wanted = bpf_map_lookup_elem(&kestrel_kinds, &kind);
 
+	return wanted && *wanted;
+}
+
+static __always_inline void kestrel_clear(struct kestrel_scratch *scratch)
+{
+	scratch->cursor = 0;
+	scratch->record.header.flags = 0;
+	__builtin_memset(scratch->record.sections, 0, sizeof(scratch->record.sections));
+	__builtin_memset(scratch->record.fixed, 0, sizeof(scratch->record.fixed));
+}
+
+/* A cleared buffer, which is the caller's until `kestrel_send` or `kestrel_abandon`; NULL, counted, when all are in use. */
+static __noinline struct kestrel_scratch *kestrel_begin(struct kestrel_counters *counters)
+{
+	__u32 first = bpf_get_smp_processor_id() * KESTREL_SCRATCH_SLOTS;
+
+	for (__u32 slot = 0; slot < KESTREL_SCRATCH_SLOTS; slot++) {
+		__u32 index = first + slot;
+		struct kestrel_scratch *scratch = bpf_map_lookup_elem(&kestrel_scratch, &index);
+
+		if (scratch && !__sync_val_compare_and_swap(&scratch->busy, 0, 1)) {
+			kestrel_clear(scratch);
+			return scratch;
+		}
+	}
+	kestrel_count(&counters->dropped);
+	kestrel_count(&counters->internal);
+	return 0;
+}
+
+/* Gives a buffer back unused: what was counted as produced turned out to be no event after all, or is filtered. */
+static __always_inline void kestrel_abandon(struct kestrel_scratch *scratch, struct kestrel_counters *counters)
+{
+	kestrel_count(&counters->filtered);
+	*(volatile __u32 *)&scratch->busy = 0;
+}
+
+/* Ends section `section` of the tail at `end`; the next one begins there. */
+static __always_inline void kestrel_end_section(struct kestrel_scratch *scratch, __u32 section, __u32 end)
+{
+	scratch->record.sections[section] = end - scratch->cursor;
+	scratch->cursor = end;
+}
+
+/* Says something about a section; see KESTREL_SECTION_TRUNCATED. */
+static __always_inline void kestrel_flag_section(struct kestrel_scratch *scratch, __u32 section, __u32 flag)
+{
+	scratch->record.header.flags |= KESTREL_SECTION_FLAG(section, flag);
+}
+
+/*
+ * Whether somebody wants the record that stands in `scratch`, asked once for every event, right before it is copied:
+ * here filter maps are to be asked that need more than the kind. There are none yet, so the answer is yes.
+ */
+static __always_inline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kind)
+{
+	return true;
+}
+
+/* How the reader is told of a record. */
+static __always_inline __u64 kestrel_wake_flags(void)
+{
+	struct kestrel_settings *settings = kestrel_get_settings();
+
+	if (!settings || !settings->wake_bytes)
+		return 0;
+	return bpf_ringbuf_query(&kestrel_ring, BPF_RB_AVAIL_DATA) >= settings->wake_bytes ? BPF_RB_FORCE_WAKEUP :
+											       BPF_RB_NO_WAKEUP;
+}
+
+/*
+ * Sends the record in `scratch`, whose tail may hold `tail_limit` bytes, and gives the buffer back. The clock is read
+ * right before the record takes its place in the ring, so that order in the ring and order in time differ by next to
+ * nothing.
+ */
+static __always_inline void kestrel_send_limited(struct kestrel_scratch *scratch, struct kestrel_counters *counters,
+						 __u16 kind, __u64 tail_limit)
+{
+	struct kestrel_header *header = &scratch->record.header;
+	__u64 length = scratch->cursor;
+	__u32 zero = 0, flags = header->flags;
+	__u64 *sequence;
+
+	if (!kestrel_wanted(scratch, kind)) {
+		kestrel_abandon(scratch, counters);
+		return;
+	}
+	sequence = bpf_map_lookup_elem(&kestrel_sequence, &zero);
+	kestrel_hide(length);
+	if (length > tail_limit)
+		length = tail_limit; /* cannot happen: each section keeps to its limit */
+	length += sizeof(struct kestrel_record);
 	header->version = KESTREL_RECORD_VERSION;
 	header->kind = kind;
 	header->length = length;
-	header->sequence = sequence ? ++*sequence : 0;
+	header->sequence = sequence ? __sync_fetch_and_add(sequence, 1) + 1 : 0;
 	header->cpu = bpf_get_smp_processor_id();
-	header->flags = flags;
 	header->timestamp = bpf_ktime_get_boot_ns();
+	if (bpf_ringbuf_output(&kestrel_ring, &scratch->record, length, kestrel_wake_flags()))
+		kestrel_count(&counters->dropped);
+	else
+		kestrel_count(&counters->sent);
+	if (flags & KESTREL_FLAGS_TRUNCATED)
+		kestrel_count(&counters->truncated);
+	if (flags & (KESTREL_FLAGS_UNREADABLE | KESTREL_FLAG_TASK_UNREADABLE | KESTREL_FLAG_VALUE_UNREADABLE))
+		kestrel_count(&counters->read_failed);
+	*(volatile __u32 *)&scratch->busy = 0;
 }
 
-/* Books a record: `failed` is what bpf_ringbuf_output said. */
-static __always_inline void kestrel_sent(struct kestrel_counters *counters, __u32 flags, long failed)
+static __noinline void kestrel_send(struct kestrel_scratch *scratch, struct kestrel_counters *counters, __u16 kind)
 {
-	const __u32 unreadable = KESTREL_FLAG_ARGUMENTS_UNREADABLE | KESTREL_FLAG_FILENAME_UNREADABLE |
-				 KESTREL_FLAG_EXECUTABLE_UNREADABLE | KESTREL_FLAG_DIRECTORY_UNREADABLE |
-				 KESTREL_FLAG_TASK_UNREADABLE;
-
-	if (failed)
-		counters->dropped++;
-	else
-		counters->sent++;
-	if (flags & KESTREL_FLAG_ARGUMENTS_TRUNCATED)
-		counters->arguments_truncated++;
-	if (flags & unreadable)
-		counters->read_failed++;
+	kestrel_send_limited(scratch, counters, kind, KESTREL_TAIL_LIMIT);
 }
 
 #endif

@@ -65,7 +65,7 @@ static long kestrel_walk_step(__u32 index, struct kestrel_scratch **context)
 		return 1;
 	}
 	/* The second test is the verifier's: it does not know `limit`. */
-	if (cursor > walk->limit - KESTREL_NAME_LIMIT || cursor > KESTREL_PATHS_LIMIT)
+	if (cursor > walk->limit - KESTREL_NAME_LIMIT || cursor > KESTREL_TAIL_LIMIT)
 		return 1;
 	length = bpf_probe_read_kernel_str(&scratch->tail[cursor], KESTREL_NAME_LIMIT, name);
 	if (length <= 0) {
@@ -82,37 +82,35 @@ static long kestrel_walk_step(__u32 index, struct kestrel_scratch **context)
 }
 
 /*
- * Writes `path` at `start` of the tail, KESTREL_PATH_LIMIT bytes at most; gives where it ends. `truncated`, `unreadable`
- * and `unlinked` are the flags to set in the record.
+ * Writes `path` as section `section`, KESTREL_PATH_LIMIT bytes at most; `fs` says where the process's root is.
  */
-static __always_inline __u32 kestrel_write_path(struct kestrel_scratch *scratch, __u32 start, const struct path *path,
-						struct fs_struct *fs, __u32 truncated, __u32 unreadable,
-						__u32 unlinked)
+static __noinline void kestrel_write_path(struct kestrel_scratch *scratch, __u32 section, const struct path *path,
+					       struct fs_struct *fs)
 {
 	struct kestrel_walk *walk = &scratch->walk;
 	struct dentry *dentry = BPF_CORE_READ(path, dentry);
 	struct mount *mount = kestrel_mount_of(BPF_CORE_READ(path, mnt));
 
+	if (!dentry) {
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_UNREADABLE);
+		return;
+	}
 	walk->dentry = dentry;
 	walk->mount = mount;
 	walk->root_dentry = BPF_CORE_READ(fs, root.dentry);
 	walk->root_mount = kestrel_mount_of(BPF_CORE_READ(fs, root.mnt));
-	walk->cursor = start;
-	walk->limit = start + KESTREL_PATH_LIMIT;
+	walk->cursor = scratch->cursor;
+	walk->limit = scratch->cursor + KESTREL_PATH_LIMIT;
 	walk->state = KESTREL_WALK_GOING;
-	if (!dentry) {
-		scratch->exec.header.flags |= unreadable;
-		return start;
-	}
 	/* What has been unlinked is in no hash list any more. A file system's root never is in one. */
 	if (dentry != BPF_CORE_READ(mount, mnt.mnt_root) && !BPF_CORE_READ(dentry, d_hash.pprev))
-		scratch->exec.header.flags |= unlinked;
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_UNLINKED);
 	bpf_loop(KESTREL_PATH_STEPS, kestrel_walk_step, &scratch, 0);
 	if (walk->state == KESTREL_WALK_FAILED)
-		scratch->exec.header.flags |= unreadable;
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_UNREADABLE);
 	else if (walk->state == KESTREL_WALK_GOING)
-		scratch->exec.header.flags |= truncated;
-	return walk->cursor;
+		kestrel_flag_section(scratch, section, KESTREL_SECTION_TRUNCATED);
+	kestrel_end_section(scratch, section, walk->cursor);
 }
 
 #endif

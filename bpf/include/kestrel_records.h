@@ -2,18 +2,20 @@
 /*
  * The records that the kernel programs send to user space: the one ABI both sides share.
  *
- * A record is a header, the identity of the task it is about, the fixed fields of its kind, and (exec only) a tail of
- * bytes cut into sections by the lengths in the fixed part. Everything is little-endian, fixed offsets, no padding.
+ * Every record of every kind begins with the same 256 bytes: a header, the identity of the process it is about, the
+ * lengths of the tail's sections, and 72 bytes for what only its kind has. Behind them stands the tail, cut into
+ * sections; what the sections of a kind are is told with its struct. Everything is little-endian, fixed offsets.
  *
- *     0        32            160                   184
- *     | header | task (128)  | fixed part of kind  | tail: filename | executable | directory | arguments
+ *     0        32           160                     184                    256
+ *     | header | task (128) | section lengths (6x4) | fixed part (72) of   | tail: section 0 | 1 | ... | 5
+ *     |        |            |                       | the kind, 0 behind   |
  *
- * `bpf/src/record.rs` reads these bytes with the same numbers; a test there reads the constants below from this text,
- * and the `_Static_assert`s at the end hold the structs to them. A change that is not an addition at the end of a
- * kind's fixed part raises KESTREL_RECORD_VERSION.
+ * `bpf/src/layout.rs` has the same numbers; a test there reads the constants below and in kestrel_records_*.h from
+ * their text, and the `_Static_assert`s at the end of each hold the structs to them. Fields may be added in the zeros
+ * behind a kind's fixed part and kinds may be added; any other change raises KESTREL_RECORD_VERSION.
  *
- * Paths are sent as the walk finds them, the last component first: each component's bytes and a NUL. User space turns
- * them round. Arguments are the process's own bytes: each argument and a NUL.
+ * A section that is a path is sent as the walk finds it, the last component first: each component's bytes and a NUL.
+ * User space turns them round. Text is the process's own bytes.
  */
 #ifndef KESTREL_RECORDS_H
 #define KESTREL_RECORDS_H
@@ -23,31 +25,41 @@
 /* The numbers of the kinds, generated from the schema. */
 #include "kestrel_schema.h"
 
-#define KESTREL_RECORD_VERSION 1
+#define KESTREL_RECORD_VERSION 2
 
 /* Kinds are indices of the filter map and of the counters; this is their size. */
-#define KESTREL_KIND_LIMIT 64
+#define KESTREL_KINDS 64
 
 /* Limits, in bytes. A value past its limit is cut and its record flagged. */
 #define KESTREL_PATH_LIMIT 4096
-#define KESTREL_ARGUMENTS_LIMIT 65536
 #define KESTREL_COMM_LIMIT 16
 
-/* What a record says about its own quality: header.flags. */
-#define KESTREL_FLAG_ARGUMENTS_TRUNCATED 1
-#define KESTREL_FLAG_ARGUMENTS_UNREADABLE 2
-#define KESTREL_FLAG_FILENAME_TRUNCATED 4
-#define KESTREL_FLAG_FILENAME_UNREADABLE 8
-#define KESTREL_FLAG_EXECUTABLE_TRUNCATED 16
-#define KESTREL_FLAG_EXECUTABLE_UNREADABLE 32
-#define KESTREL_FLAG_EXECUTABLE_UNLINKED 64
-#define KESTREL_FLAG_DIRECTORY_TRUNCATED 128
-#define KESTREL_FLAG_DIRECTORY_UNREADABLE 256
-#define KESTREL_FLAG_DIRECTORY_UNLINKED 512
-#define KESTREL_FLAG_TASK_UNREADABLE 1024
+/* Sections of a tail, and room for what only one kind has. */
+#define KESTREL_SECTIONS 6
+#define KESTREL_FIXED_SIZE 72
+
+/*
+ * What a record says about its own quality: header.flags. Three bits for each section, section n's shifted by 3 * n;
+ * then what is about the whole.
+ */
+#define KESTREL_SECTION_TRUNCATED 1
+#define KESTREL_SECTION_UNREADABLE 2
+#define KESTREL_SECTION_UNLINKED 4
+#define KESTREL_SECTION_FLAG(section, flag) ((flag) << (3 * (section)))
+/* The process's number or start time could not be read. */
+#define KESTREL_FLAG_TASK_UNREADABLE 262144
+/* Something in the fixed part could not be read. */
+#define KESTREL_FLAG_VALUE_UNREADABLE 524288
+/* Bit 0 of every section, and bit 1. */
+#define KESTREL_FLAGS_TRUNCATED 37449
+#define KESTREL_FLAGS_UNREADABLE 74898
 
 /* kestrel_task.flags */
 #define KESTREL_TASK_KERNEL_THREAD 1
+
+#define KESTREL_OFFSET(type, field, offset) \
+	_Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)
+#define KESTREL_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 
 struct kestrel_header {
 	__u16 version; /* KESTREL_RECORD_VERSION */
@@ -59,7 +71,7 @@ struct kestrel_header {
 	__u32 flags; /* KESTREL_FLAG_* */
 };
 
-/* Who a record is about: for exec the process, for fork the child, for exit the process that ends. */
+/* Who a record is about: for fork the child, for exit the process that ends, for all others who acts. */
 struct kestrel_task {
 	__u64 start_time; /* of the process's first thread, CLOCK_BOOTTIME nanoseconds */
 	__u64 parent_start_time;
@@ -83,35 +95,8 @@ struct kestrel_task {
 	__u32 pid_namespace;
 	__u32 network_namespace;
 	__u32 flags; /* KESTREL_TASK_* */
-	__u32 reserved;
+	__u32 thread_id; /* in the initial PID namespace */
 	__u8 comm[KESTREL_COMM_LIMIT]; /* NUL-terminated */
-};
-
-struct kestrel_exec {
-	struct kestrel_header header;
-	struct kestrel_task task;
-	__u32 arguments_total; /* true length of the argument area, before any cut */
-	__u32 argument_count; /* argc */
-	__u32 filename_length; /* of the sections of the tail, in their order */
-	__u32 executable_length;
-	__u32 directory_length;
-	__u32 arguments_length;
-	/* the tail */
-};
-
-struct kestrel_fork {
-	struct kestrel_header header;
-	struct kestrel_task task;
-	__u64 creator_start_time; /* who called fork; not the parent after CLONE_PARENT */
-	__u32 creator_pid;
-	__u32 reserved;
-};
-
-struct kestrel_exit {
-	struct kestrel_header header;
-	struct kestrel_task task;
-	__u32 status; /* as wait(2) gives it: exit code << 8 | signal, 0x80 for a core */
-	__u32 reserved;
 };
 
 /* What became of the events of one kind; one such struct per kind and CPU. produced = ignored + filtered + dropped + sent. */
@@ -119,9 +104,9 @@ struct kestrel_counters {
 	__u64 produced; /* events at the hook */
 	__u64 ignored; /* the engine's own */
 	__u64 filtered; /* switched off by the filter map */
-	__u64 dropped; /* the ring was full */
+	__u64 dropped; /* the ring was full, or there was no scratch buffer */
 	__u64 sent;
-	__u64 arguments_truncated; /* of those sent or dropped */
+	__u64 truncated; /* of those sent or dropped: some section was cut */
 	__u64 read_failed; /* of those sent or dropped: some value could not be read */
 	__u64 internal; /* a map lookup that cannot fail did; counted as dropped too */
 };
@@ -129,12 +114,34 @@ struct kestrel_counters {
 /* The one element of `kestrel_settings`. */
 struct kestrel_settings {
 	__u32 ignored_pid; /* the engine; 0 for nobody */
+	__u32 environment; /* whether exec records carry the environment */
+	/*
+	 * 0: the reader is woken whenever it has read all. Otherwise it looks by itself every now and then, and is woken
+	 * only when so many bytes wait.
+	 */
+	__u32 wake_bytes;
 	__u32 reserved;
 };
 
-#define KESTREL_OFFSET(type, field, offset) \
-	_Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)
-#define KESTREL_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
+#include "kestrel_records_process.h"
+
+/* One record without its tail. */
+struct kestrel_record {
+	struct kestrel_header header;
+	struct kestrel_task task;
+	__u32 sections[KESTREL_SECTIONS]; /* lengths */
+	union {
+		__u8 fixed[KESTREL_FIXED_SIZE];
+		struct kestrel_exec exec;
+		struct kestrel_fork fork;
+		struct kestrel_exit exit;
+		struct kestrel_kill kill;
+		struct kestrel_ptrace ptrace;
+		struct kestrel_memfd memfd;
+		struct kestrel_memory memory;
+		struct kestrel_bpf bpf;
+	};
+};
 
 KESTREL_OFFSET(kestrel_header, version, 0);
 KESTREL_OFFSET(kestrel_header, kind, 2);
@@ -167,23 +174,19 @@ KESTREL_OFFSET(kestrel_task, mount_namespace, 92);
 KESTREL_OFFSET(kestrel_task, pid_namespace, 96);
 KESTREL_OFFSET(kestrel_task, network_namespace, 100);
 KESTREL_OFFSET(kestrel_task, flags, 104);
+KESTREL_OFFSET(kestrel_task, thread_id, 108);
 KESTREL_OFFSET(kestrel_task, comm, 112);
 KESTREL_SIZE(kestrel_task, 128);
 
-KESTREL_OFFSET(kestrel_exec, arguments_total, 160);
-KESTREL_OFFSET(kestrel_exec, argument_count, 164);
-KESTREL_OFFSET(kestrel_exec, filename_length, 168);
-KESTREL_OFFSET(kestrel_exec, executable_length, 172);
-KESTREL_OFFSET(kestrel_exec, directory_length, 176);
-KESTREL_OFFSET(kestrel_exec, arguments_length, 180);
-KESTREL_SIZE(kestrel_exec, 184);
+KESTREL_OFFSET(kestrel_record, task, 32);
+KESTREL_OFFSET(kestrel_record, sections, 160);
+KESTREL_OFFSET(kestrel_record, fixed, 184);
+KESTREL_SIZE(kestrel_record, 256);
 
-KESTREL_OFFSET(kestrel_fork, creator_start_time, 160);
-KESTREL_OFFSET(kestrel_fork, creator_pid, 168);
-KESTREL_SIZE(kestrel_fork, 176);
-
-KESTREL_OFFSET(kestrel_exit, status, 160);
-KESTREL_SIZE(kestrel_exit, 168);
+KESTREL_OFFSET(kestrel_settings, ignored_pid, 0);
+KESTREL_OFFSET(kestrel_settings, environment, 4);
+KESTREL_OFFSET(kestrel_settings, wake_bytes, 8);
+KESTREL_SIZE(kestrel_settings, 16);
 
 KESTREL_OFFSET(kestrel_counters, produced, 0);
 KESTREL_OFFSET(kestrel_counters, internal, 56);

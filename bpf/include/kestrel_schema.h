@@ -12,25 +12,25 @@ enum kestrel_kind {
 	KESTREL_KIND_FORK = 2,
 	/* A process ended, by itself or by a signal. */
 	KESTREL_KIND_EXIT = 3,
-	/* A process changed its user. Not produced yet. */
+	/* A process changed its user. */
 	KESTREL_KIND_UID_CHANGE = 4,
-	/* A process changed its group. Not produced yet. */
+	/* A process changed its group. */
 	KESTREL_KIND_GID_CHANGE = 5,
-	/* A process became the leader of a new session. Not produced yet. */
+	/* A process became the leader of a new session. */
 	KESTREL_KIND_SESSION_ID_CHANGE = 6,
-	/* A process asked to trace another one. Not produced yet. */
+	/* A process asked to trace another one. */
 	KESTREL_KIND_PTRACE = 7,
-	/* A process sent a signal to another one. Not produced yet. */
+	/* A process sent a signal to another one. */
 	KESTREL_KIND_KILL = 8,
-	/* A process created a file that exists only in memory. Not produced yet. */
+	/* A process created a file that exists only in memory. */
 	KESTREL_KIND_MEMFD_CREATE = 9,
-	/* A process loaded a kernel module. Not produced yet. */
+	/* A process loaded a kernel module. */
 	KESTREL_KIND_LOAD_MODULE = 10,
-	/* A process mapped memory that can be executed. Not produced yet. */
+	/* A process mapped memory that can be executed. */
 	KESTREL_KIND_MMAP = 11,
-	/* A process made memory executable. Not produced yet. */
+	/* A process made memory executable. */
 	KESTREL_KIND_MPROTECT = 12,
-	/* A process loaded or attached a BPF program. Not produced yet. */
+	/* A process loaded or attached a BPF program. */
 	KESTREL_KIND_BPF = 13,
 	/* A file was created. Not produced yet. */
 	KESTREL_KIND_FILE_CREATE = 14,

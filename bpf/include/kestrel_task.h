@@ -44,9 +44,17 @@ static __always_inline void kestrel_credentials(struct task_struct *task, struct
 	bpf_core_read(&out->capabilities_effective, 8, &cred->cap_effective);
 }
 
-/* Fills `out` for the process that `task` is a thread of; gives flags. */
-static __always_inline __u32 kestrel_identify(struct task_struct *task, struct kestrel_task *out)
+/* Whom an act of another process is aimed at. */
+static __always_inline void kestrel_write_target(struct kestrel_target *out, struct task_struct *task)
 {
+	out->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+	out->pid = BPF_CORE_READ(task, tgid);
+}
+
+/* Writes into the record who `task`, or the process that it is a thread of, is. */
+static __noinline void kestrel_identify(struct kestrel_scratch *scratch, struct task_struct *task)
+{
+	struct kestrel_task *out = &scratch->record.task;
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct task_struct *parent = BPF_CORE_READ(leader, real_parent);
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
@@ -69,11 +77,12 @@ static __always_inline __u32 kestrel_identify(struct task_struct *task, struct k
 	}
 	out->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	out->network_namespace = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-	out->reserved = 0;
+	out->thread_id = BPF_CORE_READ(task, pid);
 	out->flags = BPF_CORE_READ(task, flags) & PF_KTHREAD ? KESTREL_TASK_KERNEL_THREAD : 0;
 	__builtin_memset(out->comm, 0, sizeof(out->comm));
 	bpf_core_read_str(out->comm, sizeof(out->comm), &leader->comm);
-	return out->pid && out->start_time ? 0 : KESTREL_FLAG_TASK_UNREADABLE;
+	if (!out->pid || !out->start_time)
+		scratch->record.header.flags |= KESTREL_FLAG_TASK_UNREADABLE;
 }
 
 #endif

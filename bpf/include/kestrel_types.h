@@ -53,8 +53,57 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct inode {
+	unsigned short i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
+	unsigned long i_ino;
+	long long i_size;
+};
+
 struct file {
+	unsigned int f_mode;
+	unsigned int f_flags;
+	void *private_data;
+	struct inode *f_inode;
 	struct path f_path;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct file *vm_file;
+};
+
+/* Its field is in a struct without a name. */
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct module {
+	char name[56];
+	char *args;
+};
+
+struct bpf_prog_aux {
+	char name[16];
+};
+
+struct bpf_prog {
+	int type;
+	struct bpf_prog_aux *aux;
 };
 
 struct fs_struct {
@@ -149,6 +198,8 @@ struct css_set {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
 	struct file *exe_file;
 };
 
@@ -162,11 +213,26 @@ struct task_struct {
 	struct task_struct *group_leader;
 	const struct cred *cred;
 	char comm[16];
+	struct pid *thread_pid;
+	struct list_head ptraced;
+	struct list_head ptrace_entry;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
+};
+
+/* x86. */
+struct pt_regs {
+	unsigned long r10;
+	unsigned long r9;
+	unsigned long r8;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
 };
 
 struct linux_binprm {

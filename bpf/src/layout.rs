@@ -4,13 +4,23 @@
 //! header's `_Static_assert`s hold the C structs to the same text; so the two sides cannot drift apart.
 
 /// The record version this crate reads.
-pub const RECORD_VERSION: u16 = 1;
+pub const RECORD_VERSION: u16 = 2;
 /// Kinds are below this number, in the kernel's filter map and counters.
-pub const KIND_LIMIT: u16 = 64;
+pub const KINDS: u16 = 64;
+/// How many sections a tail has, most of them empty.
+pub const SECTIONS: usize = 6;
+/// Room for what only one kind has.
+pub const FIXED_SIZE: usize = 72;
+/// Where a record's tail begins, whatever its kind.
+pub const TAIL: usize = record::SIZE;
 /// The longest path section, in bytes; a longer path loses its beginning.
 pub const PATH_LIMIT: usize = 4096;
 /// The longest argument section, in bytes; a longer one loses its end.
 pub const ARGUMENTS_LIMIT: usize = 65536;
+/// The longest environment section, in bytes; a longer one loses its end.
+pub const ENVIRONMENT_LIMIT: usize = 32768;
+/// The longest section of short text, such as a module's parameters; a longer one loses its end.
+pub const TEXT_LIMIT: usize = 1024;
 /// The size of a task's short name, with its NUL.
 pub const COMM_LIMIT: usize = 16;
 
@@ -40,36 +50,65 @@ offsets!(
         CAPABILITIES_EFFECTIVE = 32, PID = 40, PARENT_PID = 44, SESSION_ID = 48, GROUP_ID = 52, NAMESPACE_PID = 56,
         USER_ID = 60, USER_GROUP_ID = 64, EFFECTIVE_USER_ID = 68, EFFECTIVE_GROUP_ID = 72, SAVED_USER_ID = 76,
         SAVED_GROUP_ID = 80, TTY_MAJOR = 84, TTY_MINOR = 88, MOUNT_NAMESPACE = 92, PID_NAMESPACE = 96,
-        NETWORK_NAMESPACE = 100, FLAGS = 104, COMM = 112,
+        NETWORK_NAMESPACE = 100, FLAGS = 104, THREAD_ID = 108, COMM = 112,
     }
 );
 offsets!(
-    /// The fixed part of `struct kestrel_exec`, from the start of the record; the tail follows it.
-    exec, 184, {
-        ARGUMENTS_TOTAL = 160, ARGUMENT_COUNT = 164, FILENAME_LENGTH = 168, EXECUTABLE_LENGTH = 172,
-        DIRECTORY_LENGTH = 176, ARGUMENTS_LENGTH = 180,
-    }
+    /// `struct kestrel_record`: where the parts of every record are.
+    record, 256, { TASK = 32, SECTIONS = 160, FIXED = 184 }
 );
 offsets!(
-    /// The fixed part of `struct kestrel_fork`, from the start of the record.
-    fork, 176, { CREATOR_START_TIME = 160, CREATOR_PID = 168 }
+    /// `struct kestrel_exec`, relative to the fixed part, as all that follow.
+    exec, 12, { ARGUMENTS_TOTAL = 0, ARGUMENT_COUNT = 4, ENVIRONMENT_TOTAL = 8 }
 );
 offsets!(
-    /// The fixed part of `struct kestrel_exit`, from the start of the record.
-    exit, 168, { STATUS = 160 }
+    /// `struct kestrel_fork`.
+    fork, 16, { CREATOR_START_TIME = 0, CREATOR_PID = 8 }
+);
+offsets!(
+    /// `struct kestrel_exit`.
+    exit, 4, { STATUS = 0 }
+);
+offsets!(
+    /// `struct kestrel_target`, at the start of what has one.
+    target, 16, { START_TIME = 0, PID = 8 }
+);
+offsets!(
+    /// `struct kestrel_kill`.
+    kill, 24, { TARGET = 0, SIGNAL = 16 }
+);
+offsets!(
+    /// `struct kestrel_ptrace`.
+    ptrace, 24, { TARGET = 0, REQUEST = 16 }
+);
+offsets!(
+    /// `struct kestrel_memfd`.
+    memfd, 4, { FLAGS = 0 }
+);
+offsets!(
+    /// `struct kestrel_memory`.
+    memory, 32, { ADDRESS = 0, LENGTH = 8, PROTECTION = 16, PROTECTION_OLD = 20, FLAGS = 24, KNOWN = 28 }
+);
+offsets!(
+    /// `struct kestrel_bpf`.
+    bpf, 8, { COMMAND = 0, PROGRAM_TYPE = 4 }
 );
 
-// Every kind's fixed part begins where the task ends.
-const _: () = assert!(header::SIZE + task::SIZE == exec::ARGUMENTS_TOTAL);
-const _: () = assert!(header::SIZE + task::SIZE == fork::CREATOR_START_TIME);
-const _: () = assert!(header::SIZE + task::SIZE == exit::STATUS);
+const _: () = assert!(header::SIZE == record::TASK);
+const _: () = assert!(record::TASK + task::SIZE == record::SECTIONS);
+const _: () = assert!(record::SECTIONS + 4 * SECTIONS == record::FIXED);
+const _: () = assert!(record::FIXED + FIXED_SIZE == record::SIZE);
+const _: () = assert!(exec::SIZE <= FIXED_SIZE && fork::SIZE <= FIXED_SIZE && exit::SIZE <= FIXED_SIZE);
+const _: () = assert!(kill::SIZE <= FIXED_SIZE && ptrace::SIZE <= FIXED_SIZE && memfd::SIZE <= FIXED_SIZE);
+const _: () = assert!(target::SIZE <= kill::SIGNAL && memory::SIZE <= FIXED_SIZE && bpf::SIZE <= FIXED_SIZE);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Flags, Kind};
+    use crate::record::{Flags, Kind, SectionFlags};
 
-    const HEADER: &str = include_str!("../include/kestrel_records.h");
+    const HEADER: &str =
+        concat!(include_str!("../include/kestrel_records.h"), include_str!("../include/kestrel_records_process.h"));
 
     fn defined(name: &str) -> u64 {
         HEADER
@@ -100,9 +139,16 @@ mod tests {
         for (c_struct, table, size) in [
             ("kestrel_header", header::TABLE, header::SIZE),
             ("kestrel_task", task::TABLE, task::SIZE),
+            ("kestrel_record", record::TABLE, record::SIZE),
             ("kestrel_exec", exec::TABLE, exec::SIZE),
             ("kestrel_fork", fork::TABLE, fork::SIZE),
             ("kestrel_exit", exit::TABLE, exit::SIZE),
+            ("kestrel_target", target::TABLE, target::SIZE),
+            ("kestrel_kill", kill::TABLE, kill::SIZE),
+            ("kestrel_ptrace", ptrace::TABLE, ptrace::SIZE),
+            ("kestrel_memfd", memfd::TABLE, memfd::SIZE),
+            ("kestrel_memory", memory::TABLE, memory::SIZE),
+            ("kestrel_bpf", bpf::TABLE, bpf::SIZE),
         ] {
             let ours: Vec<_> = table.iter().map(|&(field, offset)| (field.to_owned(), offset)).collect();
             assert_eq!(ours, offsets_of(c_struct), "{c_struct}");
@@ -113,27 +159,39 @@ mod tests {
     #[test]
     fn constants_agree_with_the_c_header() {
         assert_eq!(u64::from(RECORD_VERSION), defined("KESTREL_RECORD_VERSION"));
-        assert_eq!(u64::from(KIND_LIMIT), defined("KESTREL_KIND_LIMIT"));
+        assert_eq!(u64::from(KINDS), defined("KESTREL_KINDS"));
+        assert_eq!(SECTIONS as u64, defined("KESTREL_SECTIONS"));
+        assert_eq!(FIXED_SIZE as u64, defined("KESTREL_FIXED_SIZE"));
+        assert_eq!(ENVIRONMENT_LIMIT as u64, defined("KESTREL_ENVIRONMENT_LIMIT"));
         assert_eq!(PATH_LIMIT as u64, defined("KESTREL_PATH_LIMIT"));
         assert_eq!(ARGUMENTS_LIMIT as u64, defined("KESTREL_ARGUMENTS_LIMIT"));
+        assert_eq!(TEXT_LIMIT as u64, defined("KESTREL_TEXT_LIMIT"));
         assert_eq!(COMM_LIMIT as u64, defined("KESTREL_COMM_LIMIT"));
         for kind in Kind::ALL {
             let of_the_schema = kestrel_schema::event_kind(kind.name()).expect("the schema knows every kind");
             assert_eq!(kind.number(), of_the_schema.id);
         }
         for kind in kestrel_schema::event_kinds() {
-            assert!(kind.id < KIND_LIMIT, "the maps have no place for kind `{}`", kind.name);
+            assert!(kind.id < KINDS, "the maps have no place for kind `{}`", kind.name);
         }
     }
 
     #[test]
-    fn flags_agree_with_the_c_header_in_both_directions() {
-        let in_c: Vec<(&str, u64)> = HEADER
-            .lines()
-            .filter_map(|line| line.strip_prefix("#define KESTREL_FLAG_")?.split_once(' '))
-            .map(|(name, value)| (name, value.trim().parse().expect("a flag is a number")))
-            .collect();
-        let ours: Vec<(&str, u64)> = Flags::TABLE.iter().map(|&(name, flag)| (name, u64::from(flag.0))).collect();
-        assert_eq!(ours, in_c);
+    fn every_kind_of_the_schema_is_a_kind_of_record() {
+        let of_the_schema: Vec<(u16, &str)> =
+            kestrel_schema::event_kinds().iter().map(|kind| (kind.id, kind.name)).collect();
+        assert_eq!(Kind::ALL.map(|kind| (kind.number(), kind.name())).to_vec(), of_the_schema);
+    }
+
+    #[test]
+    fn flags_agree_with_the_c_header() {
+        assert_eq!(u64::from(SectionFlags::TRUNCATED), defined("KESTREL_SECTION_TRUNCATED"));
+        assert_eq!(u64::from(SectionFlags::UNREADABLE), defined("KESTREL_SECTION_UNREADABLE"));
+        assert_eq!(u64::from(SectionFlags::UNLINKED), defined("KESTREL_SECTION_UNLINKED"));
+        assert_eq!(u64::from(Flags::TASK_UNREADABLE.0), defined("KESTREL_FLAG_TASK_UNREADABLE"));
+        assert_eq!(u64::from(Flags::VALUE_UNREADABLE.0), defined("KESTREL_FLAG_VALUE_UNREADABLE"));
+        let of_all_sections = |bit: u32| (0..SECTIONS).map(|section| bit << (3 * section)).sum::<u32>();
+        assert_eq!(u64::from(of_all_sections(SectionFlags::TRUNCATED)), defined("KESTREL_FLAGS_TRUNCATED"));
+        assert_eq!(u64::from(of_all_sections(SectionFlags::UNREADABLE)), defined("KESTREL_FLAGS_UNREADABLE"));
     }
 }

@@ -28,24 +28,17 @@ pub mod maps {
     pub const RING: &str = "kestrel_ring";
     /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
     pub const KINDS: &str = "kestrel_kinds";
-    /// Array of one `[u32; 2]`: the process whose own events are ignored, and a reserved word.
+    /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment, at
+    /// how many waiting bytes the reader is woken (0: always), and a reserved word.
     pub const SETTINGS: &str = "kestrel_settings";
     /// Per-CPU array of `[u64; 8]` by kind; see [`crate::record::KernelCounters`].
     pub const COUNTERS: &str = "kestrel_counters";
-    /// Array by CPU number in which exec records are put together; needs an element for each possible CPU.
+    /// Array in which records are put together; needs [`SCRATCH_SLOTS`] elements for each possible CPU.
     pub const SCRATCH: &str = "kestrel_scratch";
-}
-
-/// Names of the programs in [`OBJECT`] and of the tracepoints they attach to.
-pub mod programs {
-    /// One process image replaced by another.
-    pub const EXEC: (&str, &str) = ("kestrel_exec", "sched_process_exec");
-    /// One process more.
-    pub const FORK: (&str, &str) = ("kestrel_fork", "sched_process_fork");
-    /// The end of a process, for kernels whose tracepoint names the last thread (6.16 and later).
-    pub const EXIT: (&str, &str) = ("kestrel_exit", "sched_process_exit");
-    /// The same for older kernels: loads when [`EXIT`] is refused.
-    pub const EXIT_BY_COUNT: (&str, &str) = ("kestrel_exit_by_count", "sched_process_exit");
+    /// See [`SCRATCH`].
+    pub const SCRATCH_SLOTS: u32 = 4;
+    /// Array by CPU number in which exec records are put together; needs an element for each possible CPU.
+    pub const EXEC_SCRATCH: &str = "kestrel_exec_scratch";
 }
 
 #[cfg(test)]

@@ -5,119 +5,91 @@
 //! nothing is copied, nothing panics. What the fields *mean* for an event is the engine's business.
 //!
 //! ```text
-//! 0        32            160                   184 (exec)
-//! | header | task (128)  | fixed part of kind  | tail: filename | executable | directory | arguments
+//! 0        32           160                    184               256
+//! | header | task (128) | section lengths (24) | fixed part (72) | tail: section 0 | 1 | … | 5
 //! ```
+//!
+//! What only one kind has is read in one file for each area: [`exec`] for the life of processes, [`process`] for what they
+//! do to themselves and to each other.
 
-use crate::layout::{COMM_LIMIT, RECORD_VERSION};
+use crate::layout::{COMM_LIMIT, RECORD_VERSION, SECTIONS};
 
+mod bytes;
 mod encode;
+pub mod exec;
+mod kind;
 mod parse;
+pub mod process;
 mod sections;
 
+pub use exec::{Exec, Exit, Fork};
+pub use kind::Kind;
+pub use process::{Bpf, Kill, Memfd, Memory, Module, Ptrace, Target};
 pub use sections::{Arguments, ReversedPath, push_lossy};
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// A process replaced its image.
-    Exec,
-    /// A process was created.
-    Fork,
-    /// A process ended.
-    Exit,
-}
-
-impl Kind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 3] = [Kind::Exec, Kind::Fork, Kind::Exit];
-
-    /// The number that stands for this kind in records, filter map and counters.
-    pub fn number(self) -> u16 {
-        match self {
-            Kind::Exec => 1,
-            Kind::Fork => 2,
-            Kind::Exit => 3,
-        }
-    }
-
-    /// The kind of a number, if there is one.
-    pub fn from_number(number: u16) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.number() == number)
-    }
-
-    /// The lower-case name, as people write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Exec => "exec",
-            Kind::Fork => "fork",
-            Kind::Exit => "exit",
-        }
-    }
-}
-
-/// What a record says about its own quality, as a bit set.
+/// What a record says about its own quality, as a bit set: three bits for each section, and some for the whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flags(pub u32);
 
-macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident = $value:literal),* $(,)?) => {
-        impl Flags {
-            $($(#[$doc])* pub const $name: Flags = Flags($value);)*
-            #[cfg(test)]
-            pub(crate) const TABLE: &[(&str, Flags)] = &[$((stringify!($name), Flags($value))),*];
-        }
-    };
+impl Flags {
+    /// The process's number or start time could not be read.
+    pub const TASK_UNREADABLE: Flags = Flags(1 << 18);
+    /// Something in the fixed part could not be read.
+    pub const VALUE_UNREADABLE: Flags = Flags(1 << 19);
+
+    /// What is said of one section.
+    pub fn section(self, section: usize) -> SectionFlags {
+        SectionFlags(if section < SECTIONS { self.0 >> (3 * section) & 7 } else { 0 })
+    }
+
+    /// This set, with `flags` said of one section.
+    pub fn with_section(self, section: usize, flags: u32) -> Flags {
+        Flags(if section < SECTIONS { self.0 | (flags & 7) << (3 * section) } else { self.0 })
+    }
+
+    /// Whether some section was cut.
+    pub fn truncated(self) -> bool {
+        (0..SECTIONS).any(|section| self.section(section).truncated())
+    }
+
+    /// Whether some value could not be read.
+    pub fn unreadable(self) -> bool {
+        let whole = Flags::TASK_UNREADABLE.0 | Flags::VALUE_UNREADABLE.0;
+        self.0 & whole != 0 || (0..SECTIONS).any(|section| self.section(section).unreadable())
+    }
 }
 
-flags!(
-    /// The arguments were longer than [`ARGUMENTS_LIMIT`](crate::layout::ARGUMENTS_LIMIT) and lost their end.
-    ARGUMENTS_TRUNCATED = 1,
-    /// The arguments could not be read.
-    ARGUMENTS_UNREADABLE = 2,
-    /// The file name given to exec was cut.
-    FILENAME_TRUNCATED = 4,
-    /// The file name given to exec could not be read.
-    FILENAME_UNREADABLE = 8,
-    /// The executable's path lost its beginning.
-    EXECUTABLE_TRUNCATED = 16,
-    /// The executable's path could not be read, or only its end.
-    EXECUTABLE_UNREADABLE = 32,
-    /// The executable has no name in the file system any more, or never had one (memfd).
-    EXECUTABLE_UNLINKED = 64,
-    /// The working directory's path lost its beginning.
-    DIRECTORY_TRUNCATED = 128,
-    /// The working directory's path could not be read, or only its end.
-    DIRECTORY_UNREADABLE = 256,
-    /// The working directory was removed.
-    DIRECTORY_UNLINKED = 512,
-    /// The process's number or start time could not be read.
-    TASK_UNREADABLE = 1024,
-);
+/// What a record says about one of its sections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SectionFlags(pub u32);
 
-impl Flags {
-    /// Whether any bit of `other` is set.
-    pub fn intersects(self, other: Flags) -> bool {
-        self.0 & other.0 != 0
+impl SectionFlags {
+    /// It was longer than its limit: a text lost its end, a path its beginning.
+    pub const TRUNCATED: u32 = 1;
+    /// It could not be read, or of a path only the end.
+    pub const UNREADABLE: u32 = 2;
+    /// The file has no name in the file system any more, or never had one (memfd).
+    pub const UNLINKED: u32 = 4;
+
+    /// See [`SectionFlags::TRUNCATED`].
+    pub fn truncated(self) -> bool {
+        self.0 & SectionFlags::TRUNCATED != 0
     }
 
-    /// Both sets together.
-    pub const fn union(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
+    /// See [`SectionFlags::UNREADABLE`].
+    pub fn unreadable(self) -> bool {
+        self.0 & SectionFlags::UNREADABLE != 0
     }
 
-    /// Every flag that says a value was cut.
-    pub const ANY_TRUNCATED: Flags = Flags::ARGUMENTS_TRUNCATED
-        .union(Flags::FILENAME_TRUNCATED)
-        .union(Flags::EXECUTABLE_TRUNCATED)
-        .union(Flags::DIRECTORY_TRUNCATED);
+    /// See [`SectionFlags::UNLINKED`].
+    pub fn unlinked(self) -> bool {
+        self.0 & SectionFlags::UNLINKED != 0
+    }
 
-    /// Every flag that says a value could not be read.
-    pub const ANY_UNREADABLE: Flags = Flags::ARGUMENTS_UNREADABLE
-        .union(Flags::FILENAME_UNREADABLE)
-        .union(Flags::EXECUTABLE_UNREADABLE)
-        .union(Flags::DIRECTORY_UNREADABLE)
-        .union(Flags::TASK_UNREADABLE);
+    /// Whether a path arrived at the root.
+    pub fn complete(self) -> bool {
+        self.0 & (SectionFlags::TRUNCATED | SectionFlags::UNREADABLE) == 0
+    }
 }
 
 /// When, where and how well an event was seen.
@@ -135,8 +107,8 @@ pub struct Header {
     pub flags: Flags,
 }
 
-/// Who an event is about: for exec the process, for fork the child, for exit the process that ends. Numbers are those of
-/// the initial PID and user namespaces unless said otherwise.
+/// Who an event is about: for fork the child, for exit the process that ends, for all others who acts. Numbers are those
+/// of the initial PID and user namespaces unless said otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Task {
     /// When the process began, nanoseconds since boot (`CLOCK_BOOTTIME`); the same for its whole life.
@@ -183,6 +155,8 @@ pub struct Task {
     pub network_namespace: u32,
     /// Whether this is a thread of the kernel.
     pub kernel_thread: bool,
+    /// The thread that acts.
+    pub thread_id: u32,
     /// The short name, padded with NULs.
     pub comm: [u8; COMM_LIMIT],
 }
@@ -215,52 +189,26 @@ pub enum Body<'r> {
     Fork(Fork),
     /// See [`Kind::Exit`].
     Exit(Exit),
-}
-
-/// The new image of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exec<'r> {
-    /// The true length of the argument area in bytes, whatever part of it came along.
-    pub arguments_total: u32,
-    /// How many arguments there were.
-    pub argument_count: u32,
-    /// What exec was asked to run: for a script its own path, perhaps relative; without the NUL.
-    pub filename: &'r [u8],
-    /// The file that runs (for a script the interpreter), as the process sees it.
-    pub executable: ReversedPath<'r>,
-    /// The working directory, as the process sees it.
-    pub directory: ReversedPath<'r>,
-    /// The arguments.
-    pub arguments: Arguments<'r>,
-}
-
-/// A new process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fork {
-    /// When the process that called fork began.
-    pub creator_start_time: u64,
-    /// The process that called fork: the parent, except after `CLONE_PARENT`.
-    pub creator_pid: u32,
-}
-
-/// The end of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exit {
-    /// As wait(2) gives it: exit code << 8 | signal, 0x80 for a core.
-    pub status: u32,
-}
-
-impl Exit {
-    /// The exit code, for a process that ended by itself.
-    pub fn code(self) -> Option<u8> {
-        (self.signal().is_none()).then_some((self.status >> 8) as u8)
-    }
-
-    /// The signal that ended it.
-    pub fn signal(self) -> Option<u8> {
-        let signal = (self.status & 0x7f) as u8;
-        (signal != 0).then_some(signal)
-    }
+    /// See [`Kind::SessionIdChange`]; the task says which session.
+    SessionIdChange,
+    /// See [`Kind::UidChange`]; the task says which users.
+    UidChange,
+    /// See [`Kind::GidChange`]; the task says which groups.
+    GidChange,
+    /// See [`Kind::Kill`].
+    Kill(Kill),
+    /// See [`Kind::Ptrace`].
+    Ptrace(Ptrace),
+    /// See [`Kind::MemfdCreate`].
+    MemfdCreate(Memfd<'r>),
+    /// See [`Kind::LoadModule`].
+    LoadModule(Module<'r>),
+    /// See [`Kind::Mmap`].
+    Mmap(Memory<'r>),
+    /// See [`Kind::Mprotect`].
+    Mprotect(Memory<'r>),
+    /// See [`Kind::Bpf`].
+    Bpf(Bpf<'r>),
 }
 
 /// What the kernel counted for one kind on one CPU: `struct kestrel_counters`, as the eight words of the map's value.
@@ -272,12 +220,12 @@ pub struct KernelCounters {
     pub ignored: u64,
     /// Switched off by the filter map.
     pub filtered: u64,
-    /// Lost because the ring was full.
+    /// Lost because the ring was full, or no buffer was free to put the record together.
     pub dropped: u64,
     /// Put into the ring.
     pub sent: u64,
-    /// With cut arguments, of those sent or dropped.
-    pub arguments_truncated: u64,
+    /// With some section cut, of those sent or dropped.
+    pub truncated: u64,
     /// With some value that could not be read, of those sent or dropped.
     pub read_failed: u64,
     /// A map lookup that cannot fail did (then `dropped` counts it too).
@@ -287,13 +235,13 @@ pub struct KernelCounters {
 impl KernelCounters {
     /// Adds one CPU's words.
     pub fn add(&mut self, words: [u64; 8]) {
-        let [produced, ignored, filtered, dropped, sent, arguments_truncated, read_failed, internal] = words;
+        let [produced, ignored, filtered, dropped, sent, truncated, read_failed, internal] = words;
         self.produced += produced;
         self.ignored += ignored;
         self.filtered += filtered;
         self.dropped += dropped;
         self.sent += sent;
-        self.arguments_truncated += arguments_truncated;
+        self.truncated += truncated;
         self.read_failed += read_failed;
         self.internal += internal;
     }

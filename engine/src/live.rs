@@ -16,17 +16,16 @@
 //! Dropping the source detaches everything; nothing is pinned, so nothing is left when the process dies either.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::BtfTracePoint;
-use aya::{Btf, Ebpf, EbpfLoader};
 use kestrel_bpf::record::Kind;
 use kestrel_ir::event::{Event, FieldTable};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::process_table::{Limits, ProcessTable, bootstrap};
 
+mod attach;
 mod btf;
 mod clock;
 mod error;
@@ -35,13 +34,18 @@ mod host;
 mod ledger;
 mod names;
 mod probe;
+mod programs;
+mod source;
 mod sys;
+mod tracefs;
 mod translate;
 
 pub use error::LiveError;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
+pub use source::{MatrixRow, Source, Tier, matrix, sources};
 
+use attach::{Attachments, Served};
 use translate::Translator;
 
 /// Records are handed on in batches of this many at most, so that the caller comes to its other work.
@@ -55,14 +59,24 @@ impl KindSet {
     /// No kind.
     pub const NONE: KindSet = KindSet(0);
 
-    /// Every kind that the kernel programs produce.
+    /// The kinds from which the process table lives.
+    pub fn of_the_process_table() -> Self {
+        KindSet::NONE.with(Kind::Exec).with(Kind::Fork).with(Kind::Exit)
+    }
+
+    /// Every kind that some source of this build produces.
     pub fn all() -> Self {
-        Kind::ALL.into_iter().fold(KindSet::NONE, KindSet::with)
+        programs::PLANS.iter().fold(KindSet::NONE, |kinds, plan| kinds.with(plan.kind))
     }
 
     /// The kinds of these numbers, as a pack or a schema lists them. Numbers that no program produces are left out.
     pub fn from_numbers(numbers: &[u16]) -> Self {
         numbers.iter().filter_map(|&number| Kind::from_number(number)).fold(KindSet::NONE, KindSet::with)
+    }
+
+    /// Both sets together.
+    pub fn union(self, other: KindSet) -> Self {
+        KindSet(self.0 | other.0)
     }
 
     /// This set and `kind`.
@@ -98,10 +112,10 @@ pub struct LiveOptions {
 }
 
 impl Default for LiveOptions {
-    /// All kinds, processes followed, a ring of 4 MiB.
+    /// The kinds of the process table, processes followed, a ring of 4 MiB.
     fn default() -> Self {
         LiveOptions {
-            kinds: KindSet::all(),
+            kinds: KindSet::of_the_process_table(),
             follow_processes: true,
             ring_bytes: 4 << 20,
             ignore_self: true,
@@ -116,30 +130,14 @@ impl Default for LiveOptions {
 pub struct LiveSource {
     ring: RingBuf<MapData>,
     kinds: Array<MapData, u32>,
+    /// Not used after the start, but held: programs that are loaded later know it by its descriptor.
+    _settings: Array<MapData, [u32; 4]>,
     counters: PerCpuArray<MapData, [u64; 8]>,
     translator: Translator,
     follow_processes: bool,
-    /// Keeps the programs loaded and attached; empty only while this is dropped.
-    programs: Option<Ebpf>,
-}
-
-/// How long dropping a source waits for the kernel to let its programs go. It does so within milliseconds, but not at
-/// once: whoever looks right after the engine has ended must find nothing.
-const RELEASE_WAIT: Duration = Duration::from_secs(2);
-
-impl Drop for LiveSource {
-    fn drop(&mut self) {
-        let Some(programs) = self.programs.take() else { return };
-        let ours: Vec<u32> =
-            programs.programs().filter_map(|(_, program)| program.info().ok().map(|info| info.id())).collect();
-        drop(programs);
-        let deadline = Instant::now() + RELEASE_WAIT;
-        while Instant::now() < deadline
-            && aya::programs::loaded_programs().flatten().any(|program| ours.contains(&program.id()))
-        {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
+    /// Keeps the programs loaded and attached.
+    attachments: Attachments,
+    served: Vec<Served>,
 }
 
 impl LiveSource {
@@ -156,35 +154,27 @@ impl LiveSource {
     /// # Ok::<(), kestrel_engine::live::LiveError>(())
     /// ```
     pub fn open(options: LiveOptions) -> Result<LiveSource, LiveError> {
-        probe::require_capabilities()?;
-        let btf = Btf::from_sys_fs().map_err(LiveError::no_btf)?;
-        let cpus = aya::util::nr_cpus().map_err(|(what, error)| LiveError::system(what, error))?;
-        let mut programs = EbpfLoader::new()
-            .btf(Some(&btf))
-            .map_max_entries(kestrel_bpf::maps::RING, options.ring_bytes)
-            .map_max_entries(kestrel_bpf::maps::SCRATCH, u32::try_from(cpus).unwrap_or(u32::MAX))
-            .load(kestrel_bpf::OBJECT)
-            .map_err(LiveError::object)?;
-
-        let mut settings: Array<_, [u32; 2]> = take_map(&mut programs, kestrel_bpf::maps::SETTINGS)?;
+        let mut attachments = Attachments::load(options.ring_bytes)?;
+        let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        settings.set(0, [ignored, 0], 0).map_err(LiveError::map)?;
-        let ring: RingBuf<MapData> = take_map(&mut programs, kestrel_bpf::maps::RING)?;
-        let kinds = take_map(&mut programs, kestrel_bpf::maps::KINDS)?;
-        let counters = take_map(&mut programs, kestrel_bpf::maps::COUNTERS)?;
-
-        attach(&mut programs, kestrel_bpf::programs::EXEC, &btf)?;
-        attach(&mut programs, kestrel_bpf::programs::FORK, &btf)?;
-        // Newer kernels say which thread was the last; older ones refuse that program.
-        attach(&mut programs, kestrel_bpf::programs::EXIT, &btf)
-            .or_else(|_| attach(&mut programs, kestrel_bpf::programs::EXIT_BY_COUNT, &btf))?;
-
-        drop(btf);
-        sys::trim_memory();
+        settings.set(0, [ignored, 0, 0, 0], 0).map_err(LiveError::map)?;
+        let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
+        let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
+        let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
 
         let (wanted, follow_processes) = (options.kinds, options.follow_processes);
         let translator = Translator::new(options);
-        let mut source = LiveSource { ring, kinds, counters, translator, follow_processes, programs: Some(programs) };
+        let served = Vec::new();
+        let mut source = LiveSource {
+            ring,
+            kinds,
+            _settings: settings,
+            counters,
+            translator,
+            follow_processes,
+            attachments,
+            served,
+        };
         // First the events, then the look at who is there: so nobody is born unseen in between.
         source.set_kinds(wanted)?;
         let there =
@@ -221,15 +211,38 @@ impl LiveSource {
         (records, events)
     }
 
-    /// Changes the kinds that the sink gets, from the next event on. The kernel stops sending what nobody needs.
+    /// Changes the kinds that the sink gets, from the next event on: programs that nobody needs any more are taken from
+    /// their places, and those that are needed now are put there.
+    ///
+    /// An error when the process table cannot be kept. That another kind cannot be had here is no error: the rest goes
+    /// on, and [`LiveSource::unavailable`] tells which and why.
     pub fn set_kinds(&mut self, kinds: KindSet) -> Result<(), LiveError> {
         self.translator.set_kinds(kinds);
-        for kind in Kind::ALL {
-            // The table needs all three kinds there are.
-            let wanted = kinds.contains(kind) || self.follow_processes;
-            self.kinds.set(u32::from(kind.number()), u32::from(wanted), 0).map_err(LiveError::map)?;
+        let table = if self.follow_processes { KindSet::of_the_process_table() } else { KindSet::NONE };
+        let wanted = kinds.union(table);
+        let switch = |map: &mut Array<MapData, u32>, on: bool| {
+            let changed = Kind::ALL.into_iter().filter(|&kind| wanted.contains(kind) == on);
+            changed.into_iter().try_for_each(|kind| map.set(u32::from(kind.number()), u32::from(on), 0))
+        };
+        // Off before detaching and on before attaching: so every event at a hook is one that is wanted.
+        switch(&mut self.kinds, false).map_err(LiveError::map)?;
+        switch(&mut self.kinds, true).map_err(LiveError::map)?;
+        self.served = self.attachments.want(wanted);
+        let missing = self.served.iter().position(|served| table.contains(served.kind) && served.by.is_err());
+        match missing.map(|at| self.served.swap_remove(at).by) {
+            Some(Err(error)) => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The kinds that are wanted and cannot be had on this host, and why.
+    pub fn unavailable(&self) -> impl Iterator<Item = (Kind, &LiveError)> {
+        self.served.iter().filter_map(|served| Some((served.kind, served.by.as_ref().err()?)))
+    }
+
+    /// The kinds that are wanted and come, and from where.
+    pub fn available(&self) -> impl Iterator<Item = (Kind, Tier)> {
+        self.served.iter().filter_map(|served| Some((served.kind, *served.by.as_ref().ok()?)))
     }
 
     /// The names and types behind the events' field numbers. They never change.
@@ -247,27 +260,10 @@ impl LiveSource {
         let mut ledger = self.translator.ledger();
         for kind in Kind::ALL {
             let by_cpu = self.counters.get(&u32::from(kind.number()), 0).map_err(LiveError::map)?;
-            let totals = &mut ledger.kind_mut(kind).kernel;
-            by_cpu.iter().for_each(|&words| totals.add(words));
+            ledger.count(kind, |part| by_cpu.iter().for_each(|&words| part.kernel.add(words)));
         }
         Ok(ledger)
     }
-}
-
-fn take_map<M>(programs: &mut Ebpf, name: &str) -> Result<M, LiveError>
-where
-    M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
-{
-    let map = programs.take_map(name).ok_or_else(|| LiveError::missing(name))?;
-    M::try_from(map).map_err(LiveError::map)
-}
-
-fn attach(programs: &mut Ebpf, (name, tracepoint): (&str, &str), btf: &Btf) -> Result<(), LiveError> {
-    let program = programs.program_mut(name).ok_or_else(|| LiveError::missing(name))?;
-    let program: &mut BtfTracePoint = program.try_into().map_err(|error| LiveError::program(name, error))?;
-    program.load(tracepoint, btf).map_err(|error| LiveError::program(name, error))?;
-    program.attach().map_err(|error| LiveError::program(name, error))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -215,6 +215,28 @@ impl ProcessTable {
         facts.id
     }
 
+    /// A process did something else; what can change in its life is brought up to date. `name` is for one that nobody
+    /// announced.
+    pub fn look(&mut self, facts: Facts, name: &[u8]) {
+        match self.processes.get_mut(&facts.id) {
+            // The news of an end may overtake the last acts; they change nothing any more.
+            Some(process) if process.ended => {}
+            Some(process) => {
+                let led_elsewhere = (process.facts.session, process.facts.group) != (facts.session, facts.group);
+                refresh(&mut process.facts, facts);
+                if led_elsewhere {
+                    self.resolve_leaders(facts.id);
+                }
+            }
+            None => {
+                self.counters.unannounced += 1;
+                let name = String::from_utf8_lossy(name).into();
+                self.insert(facts, Arc::new(Image { name, ..Image::default() }));
+                self.resolve_leaders(facts.id);
+            }
+        }
+    }
+
     /// A process ended. `false` when it is known to have ended before: then this is the second news of one end.
     pub fn exit(&mut self, facts: Facts, name: &str) -> bool {
         match self.processes.get_mut(&facts.id) {

@@ -41,7 +41,7 @@ impl LossLedger {
         let (mut sent, mut received) = (0u64, ledger.malformed);
         for part in &ledger.kinds {
             sum.produced += part.kernel.produced;
-            sum.filtered += part.kernel.ignored + part.kernel.filtered + part.upkeep + part.repeated;
+            sum.filtered += part.kernel.ignored + part.kernel.filtered + part.upkeep + part.repeated + part.unchanged;
             sum.dropped += part.kernel.dropped;
             sent += part.kernel.sent;
             received += part.received;
@@ -332,7 +332,7 @@ fn program_json(program: &ProgramReport) -> Json {
 
 fn live_json(ledger: &Ledger) -> Json {
     let mut kinds = Map::new();
-    for part in &ledger.kinds {
+    for part in ledger.kinds.iter().filter(|part| !part.is_empty()) {
         let kernel = &part.kernel;
         let json = json!({
             "produced": kernel.produced,
@@ -344,7 +344,8 @@ fn live_json(ledger: &Ledger) -> Json {
             "delivered": part.delivered,
             "upkeep": part.upkeep,
             "repeated": part.repeated,
-            "arguments_truncated": kernel.arguments_truncated,
+            "unchanged": part.unchanged,
+            "truncated": kernel.truncated,
             "read_failed": kernel.read_failed,
         });
         kinds.insert(part.kind.name().to_owned(), json);

@@ -70,7 +70,8 @@ fn compile(folder: &Path, object: &Path) -> anyhow::Result<()> {
         .args(["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"])
         .arg(format!("-ffile-prefix-map={}=.", folder.display()))
         .arg("-fdebug-compilation-dir=.")
-        .args(["-I", "include"])
+        // System call arguments stand in registers that differ by architecture.
+        .args(["-I", "include", "-D__TARGET_ARCH_x86"])
         // `asm/types.h` is in the multiarch folder, where `-target bpf` does not look.
         .arg("-isystem")
         .arg(format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH))

@@ -1,5 +1,6 @@
 //! Writes a record as the kernel programs do: for tests, fixtures and fuzzing of everything that reads records.
 
+use super::bytes::Writer;
 use super::{Body, Record};
 use crate::layout::{self, RECORD_VERSION};
 
@@ -7,13 +8,7 @@ impl Record<'_> {
     /// The record's bytes, such that [`Record::parse`] gives the same record back. No limit is enforced here, so that
     /// tests can write what the kernel never would.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer { bytes: Vec::new() };
-        let size = match self.body {
-            Body::Exec(_) => layout::exec::SIZE,
-            Body::Fork(_) => layout::fork::SIZE,
-            Body::Exit(_) => layout::exit::SIZE,
-        };
-        writer.bytes.resize(size, 0);
+        let mut writer = Writer::new();
         writer.put(layout::header::VERSION, &RECORD_VERSION.to_le_bytes());
         writer.put(layout::header::KIND, &self.header.kind.number().to_le_bytes());
         writer.put(layout::header::TIMESTAMP, &self.header.timestamp.to_le_bytes());
@@ -22,26 +17,18 @@ impl Record<'_> {
         writer.put(layout::header::FLAGS, &self.header.flags.0.to_le_bytes());
         self.encode_task(&mut writer);
         match &self.body {
-            Body::Exec(exec) => {
-                use layout::exec::*;
-                writer.put(ARGUMENTS_TOTAL, &exec.arguments_total.to_le_bytes());
-                writer.put(ARGUMENT_COUNT, &exec.argument_count.to_le_bytes());
-                let mut filename = exec.filename.to_vec();
-                filename.push(0);
-                writer.section(FILENAME_LENGTH, &filename);
-                writer.section(EXECUTABLE_LENGTH, exec.executable.as_bytes());
-                writer.section(DIRECTORY_LENGTH, exec.directory.as_bytes());
-                writer.section(ARGUMENTS_LENGTH, exec.arguments.as_bytes());
-            }
-            Body::Fork(fork) => {
-                writer.put(layout::fork::CREATOR_START_TIME, &fork.creator_start_time.to_le_bytes());
-                writer.put(layout::fork::CREATOR_PID, &fork.creator_pid.to_le_bytes());
-            }
-            Body::Exit(exit) => writer.put(layout::exit::STATUS, &exit.status.to_le_bytes()),
+            Body::Exec(exec) => exec.encode(&mut writer),
+            Body::Fork(fork) => fork.encode(&mut writer),
+            Body::Exit(exit) => exit.encode(&mut writer),
+            Body::SessionIdChange | Body::UidChange | Body::GidChange => {}
+            Body::Kill(kill) => kill.encode(&mut writer),
+            Body::Ptrace(ptrace) => ptrace.encode(&mut writer),
+            Body::MemfdCreate(memfd) => memfd.encode(&mut writer),
+            Body::LoadModule(module) => module.encode(&mut writer),
+            Body::Mmap(memory) | Body::Mprotect(memory) => memory.encode(&mut writer),
+            Body::Bpf(bpf) => bpf.encode(&mut writer),
         }
-        let length = writer.bytes.len() as u32;
-        writer.put(layout::header::LENGTH, &length.to_le_bytes());
-        writer.bytes
+        writer.finish()
     }
 
     fn encode_task(&self, writer: &mut Writer) {
@@ -74,26 +61,10 @@ impl Record<'_> {
             (PID_NAMESPACE, task.pid_namespace),
             (NETWORK_NAMESPACE, task.network_namespace),
             (FLAGS, u32::from(task.kernel_thread)),
+            (THREAD_ID, task.thread_id),
         ] {
             writer.put(layout::header::SIZE + offset, &value.to_le_bytes());
         }
         writer.put(layout::header::SIZE + COMM, &task.comm);
-    }
-}
-
-struct Writer {
-    bytes: Vec<u8>,
-}
-
-impl Writer {
-    fn put(&mut self, offset: usize, value: &[u8]) {
-        if let Some(place) = self.bytes.get_mut(offset..offset + value.len()) {
-            place.copy_from_slice(value);
-        }
-    }
-
-    fn section(&mut self, length_at: usize, section: &[u8]) {
-        self.put(length_at, &(section.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(section);
     }
 }

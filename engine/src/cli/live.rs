@@ -43,6 +43,9 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
         run.stats.runtime,
         run.target_names(),
     ));
+    for (kind, error) in source.unavailable() {
+        say(&format!("no {} events on this host: {}", kind.name(), error.with_causes()));
+    }
     let idle = idle_rules(&packs.packs);
     if idle > 0 {
         say(&format!(
@@ -101,9 +104,11 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
     Ok(run.finish(false).max(status))
 }
 
-/// The kinds of event that some pack wants.
+/// The kinds of event that some pack wants and some source of this build has.
 fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
-    let wanted = |kind: &Kind| packs.iter().any(|pack| pack.pack.filters().wants(kind.number()));
+    let live = KindSet::all();
+    let asked = |kind: &Kind| packs.iter().any(|pack| pack.pack.filters().wants(kind.number()));
+    let wanted = |kind: &Kind| live.contains(*kind) && asked(kind);
     Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
 }
 

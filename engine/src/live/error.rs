@@ -39,6 +39,21 @@ pub enum LiveError {
         #[source]
         source: Source,
     },
+    /// A program was accepted, but its place is not there or refuses it.
+    #[error("nothing can be attached at `{place}`")]
+    Attach {
+        /// The place, as libbpf's section names say it.
+        place: String,
+        /// What the kernel said.
+        #[source]
+        source: Source,
+    },
+    /// No source of this build produces the kind.
+    #[error("this version has no source for `{kind}` events")]
+    NoPlan {
+        /// The kind's name.
+        kind: &'static str,
+    },
     /// The object could not be loaded, or its maps could not be created.
     #[error(
         "the kernel programs could not be loaded; the kernel must be 5.17 or newer, the ring buffer size a power of two, \
@@ -84,6 +99,25 @@ impl LiveError {
 
     pub(super) fn program(name: &str, error: aya::programs::ProgramError) -> Self {
         LiveError::Refused { program: name.to_owned(), source: error.into() }
+    }
+
+    pub(super) fn attach(place: impl std::fmt::Display, error: std::io::Error) -> Self {
+        LiveError::Attach { place: place.to_string(), source: error.into() }
+    }
+
+    pub(super) fn no_plan(kind: kestrel_bpf::record::Kind) -> Self {
+        LiveError::NoPlan { kind: kind.name() }
+    }
+
+    /// The message with those of its causes.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
     }
 
     pub(super) fn map(error: aya::maps::MapError) -> Self {

@@ -102,11 +102,48 @@ numbered!(
     }
 );
 
+numbered!(
+    /// What processes do to themselves and to each other.
+    ActFields {
+        saved_user_id: "user.Ext.saved.id",
+        changed_user_id: "user.changes.id",
+        saved_group_id: "group.Ext.saved.id",
+        ptrace_request: "process.Ext.ptrace.request",
+        ptrace_child: "process.Ext.ptrace.child_pid",
+        signal_name: "process.Ext.signal.name",
+        signal_number: "process.Ext.signal.number",
+        memfd_name: "process.Ext.memfd.name",
+        memfd_flags: "process.Ext.memfd.flags",
+        memfd_cloexec: "process.Ext.memfd.flag_cloexec",
+        memfd_allow_seal: "process.Ext.memfd.flag_allow_seal",
+        memfd_hugetlb: "process.Ext.memfd.flag_hugetlb",
+        memfd_noexec_seal: "process.Ext.memfd.flag_noexec_seal",
+        memfd_exec: "process.Ext.memfd.flag_exec",
+        driver_name: "driver.name",
+        driver_path: "driver.path",
+        module_args: "process.Ext.load_module.args",
+        memory_address: "process.Ext.memory_protection.address",
+        memory_size: "process.Ext.memory_protection.size",
+        memory_protection: "process.Ext.memory_protection.protection",
+        memory_protection_old: "process.Ext.memory_protection.protection_old",
+        memory_flags: "process.Ext.memory_protection.flags",
+        memory_path: "process.Ext.memory_protection.path",
+        bpf_command: "process.Ext.bpf.command",
+        bpf_name: "process.Ext.bpf.program_name",
+        bpf_type: "process.Ext.bpf.program_type",
+        target_pid: "Target.process.pid",
+        target_entity_id: "Target.process.entity_id",
+        target_name: "Target.process.name",
+        target_executable: "Target.process.executable",
+    }
+);
+
 /// All fields of live events.
 pub(super) struct Fields {
     pub(super) table: FieldTable,
     pub(super) event: EventFields,
     pub(super) process: ProcessFields,
+    pub(super) act: ActFields,
     pub(super) own: ImageFields,
     pub(super) parent: ImageFields,
     pub(super) session_leader: ImageFields,
@@ -126,6 +163,7 @@ impl Fields {
             group_leader: ImageFields::intern(&mut table, &schema, "process.group_leader."),
             entry_leader: ImageFields::intern(&mut table, &schema, "process.entry_leader."),
             process: ProcessFields::intern(&mut table, &schema, ""),
+            act: ActFields::intern(&mut table, &schema, ""),
             table,
         }
     }

@@ -1,7 +1,7 @@
 //! The loss ledger: what became of every event the hooks saw.
 //!
 //! `produced = ignored + filtered + dropped + sent` in the kernel; `sent = received + still in the ring`, and
-//! `received = delivered + upkeep + repeated` here. A gap in a CPU's numbers is a loss seen from this side: after
+//! `received = delivered + upkeep + repeated + unchanged` here. A gap in a CPU's numbers is a loss seen from this side: after
 //! everything is read, `gaps` equals the kernel's `dropped`.
 
 use kestrel_bpf::record::{KernelCounters, Kind};
@@ -21,13 +21,34 @@ pub struct KindLedger {
     pub upkeep: u64,
     /// Second news of one exit, left out.
     pub repeated: u64,
+    /// Calls that changed nothing, left out: who a process acts as was what it was before.
+    pub unchanged: u64,
+}
+
+impl KindLedger {
+    fn of(kind: Kind) -> KindLedger {
+        KindLedger {
+            kind,
+            kernel: KernelCounters::default(),
+            received: 0,
+            delivered: 0,
+            upkeep: 0,
+            repeated: 0,
+            unchanged: 0,
+        }
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        *self == KindLedger::of(self.kind)
+    }
 }
 
 /// The whole ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    /// By kind.
-    pub kinds: [KindLedger; 3],
+    /// By kind, in the order of [`Kind::ALL`].
+    pub kinds: Vec<KindLedger>,
     /// Records that could not be understood; 0 unless kernel and user space disagree about the ABI.
     pub malformed: u64,
     /// Records missing between two of one CPU.
@@ -42,42 +63,34 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        let kinds = Kind::ALL.map(|kind| KindLedger {
-            kind,
-            kernel: KernelCounters::default(),
-            received: 0,
-            delivered: 0,
-            upkeep: 0,
-            repeated: 0,
-        });
-        Ledger { kinds, malformed: 0, gaps: 0, late: 0, latest: 0, clock_steps: 0 }
+        Ledger {
+            kinds: Kind::ALL.map(KindLedger::of).to_vec(),
+            malformed: 0,
+            gaps: 0,
+            late: 0,
+            latest: 0,
+            clock_steps: 0,
+        }
     }
 }
 
 impl Ledger {
     /// One kind's part.
-    pub fn kind(&self, kind: Kind) -> &KindLedger {
-        let [exec, fork, exit] = &self.kinds;
-        match kind {
-            Kind::Exec => exec,
-            Kind::Fork => fork,
-            Kind::Exit => exit,
-        }
+    pub fn kind(&self, kind: Kind) -> KindLedger {
+        self.kinds.get(kind.index()).copied().unwrap_or(KindLedger::of(kind))
     }
 
-    pub(super) fn kind_mut(&mut self, kind: Kind) -> &mut KindLedger {
-        let [exec, fork, exit] = &mut self.kinds;
-        match kind {
-            Kind::Exec => exec,
-            Kind::Fork => fork,
-            Kind::Exit => exit,
+    /// Adds to one kind's part.
+    pub(super) fn count(&mut self, kind: Kind, add: impl FnOnce(&mut KindLedger)) {
+        if let Some(part) = self.kinds.get_mut(kind.index()) {
+            add(part);
         }
     }
 
     /// Whether every event is accounted for. `quiet` says that the ring was read to its end and nothing happened since;
     /// otherwise the kernel may be ahead.
     pub fn balances(&self, quiet: bool) -> bool {
-        let here = |part: &KindLedger| part.received == part.delivered + part.upkeep + part.repeated;
+        let here = |part: &KindLedger| part.received == part.delivered + part.upkeep + part.repeated + part.unchanged;
         let crossed = |part: &KindLedger| match quiet {
             true => part.kernel.sent == part.received && part.kernel.balances(),
             false => part.kernel.sent >= part.received,

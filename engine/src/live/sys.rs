@@ -1,25 +1,38 @@
-//! The calls that no dependency of the engine offers in safe form: bpf(2) with a raw attribute, for probes; the clock that
-//! the kernel programs stamp records with; and giving memory back.
+//! The calls that no dependency of the engine offers in safe form: bpf(2) with a raw attribute, for probes; a program's link
+//! to a tracepoint that is known by its number; the clock that the kernel programs stamp records with; and giving memory
+//! back.
 
 #![expect(
     unsafe_code,
-    reason = "bpf(2), clock_gettime(2) and malloc_trim(3) are called directly, each in one small safe function"
+    reason = "bpf(2), perf_event_open(2), clock_gettime(2) and malloc_trim(3) are called directly, each in one small safe function"
 )]
 
 use std::ffi::{c_int, c_long};
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 
 /// `BPF_MAP_CREATE` of bpf(2).
 pub(super) const MAP_CREATE: c_long = 0;
 /// `BPF_PROG_LOAD` of bpf(2).
 pub(super) const PROG_LOAD: c_long = 5;
+/// `BPF_LINK_CREATE` of bpf(2).
+const LINK_CREATE: c_long = 28;
+/// `BPF_PERF_EVENT`, an attach type.
+const PERF_EVENT: u32 = 41;
+/// `PERF_TYPE_TRACEPOINT` of perf_event_open(2).
+const TRACEPOINT: u32 = 2;
+/// `PERF_FLAG_FD_CLOEXEC`.
+const CLOSE_ON_EXEC: c_long = 8;
 
 #[cfg(target_arch = "x86_64")]
 const SYS_BPF: c_long = 321;
 /// Every newer architecture has the generic number (include/uapi/asm-generic/unistd.h).
 #[cfg(not(target_arch = "x86_64"))]
 const SYS_BPF: c_long = 280;
+#[cfg(target_arch = "x86_64")]
+const SYS_PERF_EVENT_OPEN: c_long = 298;
+#[cfg(not(target_arch = "x86_64"))]
+const SYS_PERF_EVENT_OPEN: c_long = 241;
 
 const CLOCK_BOOTTIME: c_int = 7;
 
@@ -80,6 +93,40 @@ pub(super) fn load_program(
     bpf(PROG_LOAD, &attribute)
 }
 
+/// Attaches a loaded program to the tracepoint of this number, on all CPUs, until what is returned is closed.
+pub(super) fn attach_to_tracepoint(program: RawFd, number: u64) -> io::Result<OwnedFd> {
+    // struct perf_event_attr, its first published size: type, size, config, sample_period, ..., wakeup_events.
+    let mut attribute = BpfAttribute::new();
+    attribute.set(0, TRACEPOINT);
+    attribute.set(4, 64);
+    attribute.set(8, u32::try_from(number).map_err(io::Error::other)?);
+    attribute.set(16, 1);
+    attribute.set(48, 1);
+    // SAFETY: the attribute is longer than the 64 bytes that it says, outlives the call, and holds no pointers. Then: any
+    // process, CPU 0 (a program at a tracepoint runs on every CPU whatever this says), no group.
+    let event = unsafe {
+        syscall(
+            SYS_PERF_EVENT_OPEN,
+            std::ptr::from_ref(&attribute),
+            -1 as c_long,
+            0 as c_long,
+            -1 as c_long,
+            CLOSE_ON_EXEC,
+        )
+    };
+    if event < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a non-negative answer of perf_event_open(2) is a new descriptor that nobody else owns.
+    let event = unsafe { OwnedFd::from_raw_fd(event as c_int) };
+    // The link holds on to the event.
+    let mut attribute = BpfAttribute::new();
+    attribute.set(0, program as u32);
+    attribute.set(4, event.as_raw_fd() as u32);
+    attribute.set(8, PERF_EVENT);
+    bpf(LINK_CREATE, &attribute)
+}
+
 fn bpf(command: c_long, attribute: &BpfAttribute) -> io::Result<OwnedFd> {
     // SAFETY: the attribute is as long as the size says and outlives the call. The pointers that it may hold were put in
     // by `load_program` from borrowed slices that outlive it too, with the count of instructions; the kernel only reads.
@@ -88,7 +135,7 @@ fn bpf(command: c_long, attribute: &BpfAttribute) -> io::Result<OwnedFd> {
     if answer < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: for these two commands a non-negative answer is a new descriptor that nobody else owns (bpf(2)).
+    // SAFETY: for these three commands a non-negative answer is a new descriptor that nobody else owns (bpf(2)).
     Ok(unsafe { OwnedFd::from_raw_fd(answer as c_int) })
 }
 

@@ -11,6 +11,9 @@ use kestrel_ir::event::{EventFlags, FieldValue};
 
 use super::*;
 
+mod call;
+mod process;
+
 /// Events of the whole host arrive, so each test picks those of its own processes.
 struct Watch {
     source: LiveSource,
@@ -49,6 +52,25 @@ impl Watch {
             self.text(event, "event.action") == [action] && self.number(event, "process.pid") == Some(pid.into())
         };
         self.events.iter().find(is)
+    }
+
+    /// Reads until an event of this process has this action and passes `is`, and gives it.
+    fn wait_until(&mut self, action: &str, is: impl Fn(&Watch, &Event) -> bool) -> Event {
+        let begun = Instant::now();
+        loop {
+            let found = self.events.iter().find(|event| {
+                let own = self.number(event, "process.pid") == Some(std::process::id().into());
+                own && self.text(event, "event.action") == [action] && is(self, event)
+            });
+            if let Some(event) = found {
+                return event.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "no such {action} in {} events", self.events.len());
+            let Watch { source, events } = self;
+            source
+                .poll(Duration::from_millis(100), &mut |event| events.push(event.clone()))
+                .expect("the source goes on");
+        }
     }
 
     fn values<'e>(&self, event: &'e Event, name: &str) -> Vec<FieldValue<'e>> {
@@ -162,7 +184,7 @@ fn arguments_past_the_limit_are_cut_and_flagged() {
     let args = watch.text(event, "process.args");
     assert_eq!(args.get(1..6), Some(arguments[..5].iter().map(String::as_str).collect::<Vec<_>>().as_slice()));
     assert_eq!(watch.number(event, "process.args_count"), Some(11), "the true count");
-    assert!(watch.source.ledger().expect("maps").kind(Kind::Exec).kernel.arguments_truncated >= 1);
+    assert!(watch.source.ledger().expect("maps").kind(Kind::Exec).kernel.truncated >= 1);
 }
 
 #[test]
@@ -258,8 +280,7 @@ fn losses_are_counted_and_the_books_balance() {
 #[test]
 fn nothing_stays_attached() {
     let Some(watch) = Watch::open(LiveOptions::default()) else { return };
-    let info = |program: (&str, &aya::programs::Program)| program.1.info().ok().map(|info| info.id());
-    let own: Vec<u32> = watch.source.programs.iter().flat_map(aya::Ebpf::programs).filter_map(info).collect();
+    let own = watch.source.attachments.loaded();
     assert_eq!(own.len(), 3);
     drop(watch);
     let begun = Instant::now();
@@ -280,4 +301,23 @@ fn the_doctor_tries_everything() {
     if ok("capabilities") && ok("btf") {
         assert!(ok("tp_btf") && ok("ring buffer"));
     }
+}
+
+#[test]
+fn what_nobody_wants_is_not_attached_and_kinds_change_at_run_time() {
+    let options = LiveOptions { kinds: KindSet::NONE, follow_processes: false, ..LiveOptions::default() };
+    let Some(mut watch) = Watch::open(options) else { return };
+    assert_eq!((watch.source.attachments.attached(), watch.source.attachments.loaded()), (0, Vec::new()));
+    watch.source.set_kinds(KindSet::NONE.with(Kind::Exec).with(Kind::SessionIdChange)).expect("tracepoints");
+    assert_eq!(watch.source.attachments.attached(), 2 - watch.source.unavailable().count());
+    let mut child = Command::new("/bin/true").spawn().expect("true starts");
+    child.wait().expect("true ends");
+    watch.wait_for("exec", child.id());
+    assert!(watch.find("fork", child.id()).is_none() && watch.find("end", child.id()).is_none());
+    watch.source.set_kinds(KindSet::NONE).expect("nothing to attach");
+    assert_eq!(watch.source.attachments.attached(), 0);
+    let produced = |source: &LiveSource| source.ledger().expect("maps").kind(Kind::Exec).kernel.produced;
+    let before = produced(&watch.source);
+    Command::new("/bin/true").status().expect("true runs");
+    assert_eq!(produced(&watch.source), before, "nobody looks");
 }

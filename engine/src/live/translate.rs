@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use kestrel_bpf::record::{Body, Exec, Exit, Flags, Record, Task, push_lossy};
+use kestrel_bpf::record::{Body, Exec, Exit, Flags, Kind, Record, Task, push_lossy};
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
@@ -19,6 +19,8 @@ use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
 mod capabilities;
 mod images;
+mod names;
+mod process;
 
 use images::{ImageWriter, push_display, push_some};
 
@@ -42,6 +44,15 @@ pub(super) struct Translator {
     event: Event,
     /// Where texts are put together.
     text: String,
+}
+
+/// Whether a record is an event.
+enum News {
+    Event,
+    /// The second news of one exit.
+    Repeated,
+    /// A call that changed nothing.
+    Unchanged,
 }
 
 impl Translator {
@@ -106,20 +117,27 @@ impl Translator {
             return false;
         };
         let kind = record.header.kind;
-        self.ledger.kind_mut(kind).received += 1;
+        self.ledger.count(kind, |part| part.received += 1);
         self.note_sequence(&record);
         let timestamp = self.in_order(record.header.timestamp);
-        if !self.keep_table(&record) {
-            self.ledger.kind_mut(kind).repeated += 1;
-            return false;
+        match self.keep_table(&record) {
+            News::Event => {}
+            News::Repeated => {
+                self.ledger.count(kind, |part| part.repeated += 1);
+                return false;
+            }
+            News::Unchanged => {
+                self.ledger.count(kind, |part| part.unchanged += 1);
+                return false;
+            }
         }
         if !self.kinds.contains(kind) {
-            self.ledger.kind_mut(kind).upkeep += 1;
+            self.ledger.count(kind, |part| part.upkeep += 1);
             return false;
         }
         self.fill(&record, timestamp);
         self.ordinal += 1;
-        self.ledger.kind_mut(kind).delivered += 1;
+        self.ledger.count(kind, |part| part.delivered += 1);
         sink(&self.event);
         true
     }
@@ -131,9 +149,14 @@ impl Translator {
             self.sequences.resize(cpu + 1, 0);
         }
         if let Some(last) = self.sequences.get_mut(cpu) {
-            let missing = record.header.sequence.saturating_sub(*last).saturating_sub(1);
-            self.ledger.gaps += missing;
-            *last = record.header.sequence.max(*last);
+            let sequence = record.header.sequence;
+            if sequence > *last {
+                self.ledger.gaps += sequence - *last - 1;
+                *last = sequence;
+            } else {
+                // A program was interrupted by another between taking its number and its place in the ring.
+                self.ledger.gaps = self.ledger.gaps.saturating_sub(1);
+            }
         }
     }
 
@@ -146,8 +169,8 @@ impl Translator {
         self.latest
     }
 
-    /// Brings the table up to date; `false` for the second news of an exit.
-    fn keep_table(&mut self, record: &Record<'_>) -> bool {
+    /// Brings the table up to date; whether this is news.
+    fn keep_table(&mut self, record: &Record<'_>) -> News {
         let task = &record.task;
         let mut facts = facts(task);
         match &record.body {
@@ -160,9 +183,25 @@ impl Translator {
                 facts.parent = Some(EntityId::from_start_time(fork.creator_pid, fork.creator_start_time));
                 self.table.fork(facts, &lossy(task.comm()));
             }
-            Body::Exit(_) => return self.table.exit(facts, &lossy(task.comm())),
+            Body::Exit(_) => {
+                if !self.table.exit(facts, &lossy(task.comm())) {
+                    return News::Repeated;
+                }
+            }
+            Body::UidChange | Body::GidChange => {
+                let before = self.table.get(facts.id).map(|process| (process.facts.users, process.facts.groups));
+                self.table.look(facts, task.comm());
+                let unchanged = before.is_some_and(|(users, groups)| match record.header.kind {
+                    Kind::UidChange => users == facts.users,
+                    _ => groups == facts.groups,
+                });
+                if unchanged {
+                    return News::Unchanged;
+                }
+            }
+            _ => self.table.look(facts, task.comm()),
         }
-        true
+        News::Event
     }
 
     fn fill(&mut self, record: &Record<'_>, timestamp: u64) {
@@ -171,10 +210,10 @@ impl Translator {
         self.event.ordinal = self.ordinal;
         self.event.tiebreaker = i64::try_from(self.ordinal).unwrap_or(i64::MAX);
         let flags = record.header.flags;
-        if flags.intersects(Flags::ANY_TRUNCATED) {
+        if flags.truncated() {
             self.event.flags.insert(EventFlags::TRUNCATED);
         }
-        if flags.intersects(Flags::ANY_UNREADABLE) {
+        if flags.unreadable() {
             self.event.flags.insert(EventFlags::UNREADABLE);
         }
         self.fill_event(record, timestamp);
@@ -184,7 +223,7 @@ impl Translator {
         match &record.body {
             Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
             Body::Exit(exit) => self.fill_end(*exit),
-            _ => {}
+            _ => self.fill_act(record),
         }
     }
 
@@ -347,7 +386,7 @@ fn image(exec: &Exec<'_>, task: &Task, flags: Flags) -> Image {
         arguments: lossy(exec.arguments.as_bytes()),
         argument_count: exec.argument_count,
         working_directory: working_directory.into(),
-        truncated: flags.intersects(Flags::ANY_TRUNCATED),
+        truncated: flags.truncated(),
     }
 }
 

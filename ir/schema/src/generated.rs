@@ -3357,7 +3357,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "uid_change",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -3459,7 +3459,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "gid_change",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -3560,7 +3560,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "session_id_change",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -3660,7 +3660,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["access"],
         action: "ptrace",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "Target.process.entity_id",
@@ -3766,7 +3766,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["access"],
         action: "kill",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "Target.process.entity_id",
@@ -3872,7 +3872,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["start"],
         action: "memfd_create",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -3893,6 +3893,11 @@ pub(crate) static KINDS: [EventKind; 28] = [
             "host.os.type",
             "process.Ext.ancestry",
             "process.Ext.cgroup.id",
+            "process.Ext.memfd.flag_allow_seal",
+            "process.Ext.memfd.flag_cloexec",
+            "process.Ext.memfd.flag_exec",
+            "process.Ext.memfd.flag_hugetlb",
+            "process.Ext.memfd.flag_noexec_seal",
             "process.Ext.memfd.flags",
             "process.Ext.memfd.name",
             "process.Ext.namespace.mount",
@@ -3974,7 +3979,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["driver", "process"],
         event_type: &["start"],
         action: "load_module",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4077,7 +4082,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "mmap",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4182,7 +4187,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["change"],
         action: "mprotect",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",
@@ -4287,7 +4292,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
         category: &["process"],
         event_type: &["access"],
         action: "bpf",
-        live: false,
+        live: true,
         fields: &[
             "@timestamp",
             "agent.id",

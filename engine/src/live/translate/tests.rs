@@ -36,6 +36,8 @@ fn exec(timestamp: u64, sequence: u64, pid: u32, arguments: &'static [u8]) -> Ve
         executable: ReversedPath::new(b"tool\0bin\0", true),
         directory: ReversedPath::new(b"home\0", true),
         arguments: Arguments::new(arguments),
+        environment: Arguments::new(b""),
+        environment_total: 0,
     });
     Record { header: header(Kind::Exec, timestamp, sequence), task: task(pid, 2_000_000_000, 1), body }.encode()
 }

@@ -1,0 +1,206 @@
+//! Loads the kernel programs, and attaches those that somebody wants.
+//!
+//! Goes in: the kinds of event that are wanted. Comes out: programs at their places, and for each kind that cannot be had
+//! the reason. What nobody wants is not even loaded. Dropping [`Attachments`] detaches everything.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use aya::programs::{BtfTracePoint, Program, TracePoint};
+use aya::{Btf, Ebpf, EbpfLoader};
+use kestrel_bpf::record::Kind;
+
+use super::programs::{self, Attach, Hook, Plan};
+use super::source::Tier;
+use super::tracefs::TraceFs;
+use super::{KindSet, LiveError, probe, sys};
+
+/// How long dropping waits for the kernel to let programs go. It does so within milliseconds, but not at once: whoever
+/// looks right after the engine has ended must find nothing.
+const RELEASE_WAIT: Duration = Duration::from_secs(2);
+
+/// The loaded object and what of it is attached.
+pub(super) struct Attachments {
+    /// Empty only while this is dropped.
+    programs: Option<Ebpf>,
+    links: HashMap<Hook, Link>,
+    /// The kernel's types while programs are being loaded; they take some 15 MB.
+    types: Option<Btf>,
+    /// Opened when the first system call is wanted.
+    tracefs: Option<TraceFs>,
+}
+
+/// What keeps a program at its place.
+enum Link {
+    Typed(aya::programs::tp_btf::BtfTracePointLinkId),
+    /// Closing it detaches.
+    SystemCall {
+        _link: OwnedFd,
+    },
+}
+
+/// How a kind is served.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// The kind.
+    pub(super) kind: Kind,
+    /// By what, or why not at all.
+    pub(super) by: Result<Tier, LiveError>,
+}
+
+impl Attachments {
+    /// Creates the maps; loads no program yet.
+    pub(super) fn load(ring_bytes: u32) -> Result<Self, LiveError> {
+        probe::require_capabilities()?;
+        let btf = kernel_types()?;
+        let cpus = aya::util::nr_cpus().map_err(|(what, error)| LiveError::system(what, error))?;
+        let cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
+        let programs = EbpfLoader::new()
+            .btf(Some(&btf))
+            .map_max_entries(kestrel_bpf::maps::RING, ring_bytes)
+            .map_max_entries(kestrel_bpf::maps::SCRATCH, cpus.saturating_mul(kestrel_bpf::maps::SCRATCH_SLOTS))
+            .map_max_entries(kestrel_bpf::maps::EXEC_SCRATCH, cpus)
+            .load(kestrel_bpf::OBJECT)
+            .map_err(LiveError::object)?;
+        Ok(Attachments { programs: Some(programs), links: HashMap::new(), types: Some(btf), tracefs: None })
+    }
+
+    /// A map of the object, which the caller owns from now on and must hold as long as this: programs that are loaded
+    /// later know it by its descriptor, and a number that was closed would be another file's.
+    pub(super) fn take_map<M>(&mut self, name: &str) -> Result<M, LiveError>
+    where
+        M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+    {
+        let map = self.programs.as_mut().and_then(|programs| programs.take_map(name));
+        M::try_from(map.ok_or_else(|| LiveError::missing(name))?).map_err(LiveError::map)
+    }
+
+    /// Attaches what these kinds need and nothing else; each kind with the best plan that the kernel accepts.
+    pub(super) fn want(&mut self, kinds: KindSet) -> Vec<Served> {
+        let mut served = Vec::new();
+        let mut kept = Vec::new();
+        for kind in Kind::ALL.into_iter().filter(|&kind| kinds.contains(kind)) {
+            let mut by = Err(LiveError::no_plan(kind));
+            for plan in programs::plans(kind) {
+                match self.attach_plan(plan) {
+                    Ok(()) => {
+                        kept.extend(plan.needs.iter().flat_map(|need| need.hooks));
+                        by = Ok(plan.tier);
+                        break;
+                    }
+                    // The reason of the last plan counts: it asks least of the host.
+                    Err(error) => by = Err(error),
+                }
+            }
+            served.push(Served { kind, by });
+        }
+        let unwanted: Vec<Hook> = self.links.keys().filter(|hook| !kept.contains(hook)).copied().collect();
+        unwanted.into_iter().for_each(|hook| self.detach(hook));
+        if self.types.take().is_some() {
+            sys::trim_memory();
+        }
+        served
+    }
+
+    /// Attaches all of a plan. What was attached before an error stays; [`Attachments::want`] cleans up.
+    pub(super) fn attach_plan(&mut self, plan: &Plan) -> Result<(), LiveError> {
+        for need in plan.needs {
+            let mut answer = Ok(());
+            for &hook in need.hooks {
+                answer = self.attach(hook);
+                if answer.is_ok() {
+                    break;
+                }
+            }
+            if !need.optional {
+                answer?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everything from its place; programs stay loaded.
+    pub(super) fn detach_all(&mut self) {
+        let attached: Vec<Hook> = self.links.keys().copied().collect();
+        attached.into_iter().for_each(|hook| self.detach(hook));
+    }
+
+    fn attach(&mut self, hook: Hook) -> Result<(), LiveError> {
+        if self.links.contains_key(&hook) {
+            return Ok(());
+        }
+        let name = hook.program;
+        let program = self.programs.as_mut().and_then(|programs| programs.program_mut(name));
+        let program = program.ok_or_else(|| LiveError::missing(name))?;
+        let link = match hook.attach {
+            Attach::Tracepoint(tracepoint) => {
+                let program: &mut BtfTracePoint =
+                    program.try_into().map_err(|error| LiveError::program(name, error))?;
+                if program.fd().is_err() {
+                    let types = match &self.types {
+                        Some(types) => types,
+                        None => self.types.insert(kernel_types()?),
+                    };
+                    program.load(tracepoint, types).map_err(|error| LiveError::program(name, error))?;
+                }
+                Link::Typed(program.attach().map_err(|error| LiveError::program(name, error))?)
+            }
+            Attach::Enter(_) | Attach::Leave(_) => {
+                let program: &mut TracePoint = program.try_into().map_err(|error| LiveError::program(name, error))?;
+                if program.fd().is_err() {
+                    program.load().map_err(|error| LiveError::program(name, error))?;
+                }
+                let tracefs = match &self.tracefs {
+                    Some(tracefs) => tracefs,
+                    None => self.tracefs.insert(TraceFs::open()?),
+                };
+                let number = tracefs.number(hook.attach)?;
+                let fd = program.fd().map_err(|error| LiveError::program(name, error))?;
+                let link = sys::attach_to_tracepoint(fd.as_fd().as_raw_fd(), number);
+                Link::SystemCall { _link: link.map_err(|error| LiveError::attach(hook.attach, error))? }
+            }
+        };
+        self.links.insert(hook, link);
+        Ok(())
+    }
+
+    fn detach(&mut self, hook: Hook) {
+        let Some(Link::Typed(link)) = self.links.remove(&hook) else { return };
+        let program = self.programs.as_mut().and_then(|programs| programs.program_mut(hook.program));
+        if let Some(Program::BtfTracePoint(program)) = program {
+            // It can only fail for a link that is not there any more.
+            let _ = program.detach(link);
+        }
+    }
+
+    /// Numbers of the programs that are loaded.
+    pub(super) fn loaded(&self) -> Vec<u32> {
+        let programs = self.programs.iter().flat_map(Ebpf::programs);
+        programs.filter_map(|(_, program)| program.info().ok().map(|info| info.id())).collect()
+    }
+
+    /// How many places have a program.
+    #[cfg(test)]
+    pub(super) fn attached(&self) -> usize {
+        self.links.len()
+    }
+}
+
+impl Drop for Attachments {
+    fn drop(&mut self) {
+        let ours = self.loaded();
+        self.links.clear();
+        drop(self.programs.take());
+        let deadline = Instant::now() + RELEASE_WAIT;
+        while Instant::now() < deadline
+            && aya::programs::loaded_programs().flatten().any(|program| ours.contains(&program.id()))
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn kernel_types() -> Result<Btf, LiveError> {
+    Btf::from_sys_fs().map_err(LiveError::no_btf)
+}

@@ -1,0 +1,162 @@
+//! Which kernel programs produce which kind of event, and where they attach: a table, and nothing but.
+//!
+//! A kind may have several plans, the best first: the engine takes the first one that the kernel accepts whole. A plan is
+//! a list of needs; a need is a list of hooks of which the first that the kernel accepts is attached. Programs that serve
+//! several kinds stand in the plans of each, and are loaded and attached once.
+
+use kestrel_bpf::record::Kind;
+
+use super::source::Tier;
+
+/// Where a program attaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Attach {
+    /// A tracepoint with typed arguments (`tp_btf`).
+    Tracepoint(&'static str),
+    /// The begin of a system call, by its name.
+    Enter(&'static str),
+    /// The end of a system call, by its name.
+    Leave(&'static str),
+}
+
+impl std::fmt::Display for Attach {
+    /// As libbpf's section names say it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Attach::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Attach::Enter(name) => write!(f, "tracepoint/syscalls/sys_enter_{name}"),
+            Attach::Leave(name) => write!(f, "tracepoint/syscalls/sys_exit_{name}"),
+        }
+    }
+}
+
+/// A program and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Hook {
+    /// Its name in the object.
+    pub(super) program: &'static str,
+    /// Where it attaches.
+    pub(super) attach: Attach,
+}
+
+/// Something without which a plan is not complete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    /// The first that the kernel accepts is taken.
+    pub(super) hooks: &'static [Hook],
+    /// Whether the plan works without it, because the kernel or the architecture may lack the system call itself.
+    pub(super) optional: bool,
+}
+
+/// One way to produce a kind of event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// The kind.
+    pub(super) kind: Kind,
+    /// The class of mechanisms.
+    pub(super) tier: Tier,
+    /// All that is to be attached.
+    pub(super) needs: &'static [Need],
+}
+
+/// A hook at a tracepoint.
+const fn tracepoint(program: &'static str, name: &'static str) -> Hook {
+    Hook { program, attach: Attach::Tracepoint(name) }
+}
+
+const fn need(hooks: &'static [Hook]) -> Need {
+    Need { hooks, optional: false }
+}
+
+/// A hook at the end of a system call.
+const fn leave(program: &'static str, call: &'static str) -> Hook {
+    Hook { program, attach: Attach::Leave(call) }
+}
+
+/// A hook at the begin of a system call.
+const fn enter(program: &'static str, call: &'static str) -> Hook {
+    Hook { program, attach: Attach::Enter(call) }
+}
+
+/// Something that not every kernel has.
+const fn optional(hooks: &'static [Hook]) -> Need {
+    Need { hooks, optional: true }
+}
+
+/// All plans; those of one kind stand in the order of preference.
+pub(super) const PLANS: &[Plan] = &[
+    Plan { kind: Kind::Exec, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_exec", "sched_process_exec")])] },
+    Plan { kind: Kind::Fork, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_fork", "sched_process_fork")])] },
+    Plan {
+        kind: Kind::Exit,
+        tier: Tier::B,
+        // Newer kernels say which thread was the last; older ones refuse the first program.
+        needs: &[need(&[
+            tracepoint("kestrel_exit", "sched_process_exit"),
+            tracepoint("kestrel_exit_by_count", "sched_process_exit"),
+        ])],
+    },
+    Plan {
+        kind: Kind::UidChange,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_set_user", "setuid")]),
+            need(&[leave("kestrel_set_user", "setreuid")]),
+            need(&[leave("kestrel_set_user", "setresuid")]),
+        ],
+    },
+    Plan {
+        kind: Kind::GidChange,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_set_group", "setgid")]),
+            need(&[leave("kestrel_set_group", "setregid")]),
+            need(&[leave("kestrel_set_group", "setresgid")]),
+        ],
+    },
+    Plan { kind: Kind::SessionIdChange, tier: Tier::B, needs: &[need(&[leave("kestrel_setsid", "setsid")])] },
+    Plan { kind: Kind::Ptrace, tier: Tier::B, needs: &[need(&[leave("kestrel_ptrace", "ptrace")])] },
+    Plan { kind: Kind::Kill, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_kill", "signal_generate")])] },
+    Plan { kind: Kind::MemfdCreate, tier: Tier::B, needs: &[need(&[leave("kestrel_memfd", "memfd_create")])] },
+    Plan { kind: Kind::LoadModule, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_load_module", "module_load")])] },
+    Plan { kind: Kind::Mmap, tier: Tier::B, needs: &[need(&[leave("kestrel_mmap", "mmap")])] },
+    Plan {
+        kind: Kind::Mprotect,
+        tier: Tier::B,
+        needs: &[
+            need(&[leave("kestrel_mprotect", "mprotect")]),
+            need(&[enter("kestrel_mprotect_begins", "mprotect")]),
+            // Only where the processor has protection keys.
+            optional(&[leave("kestrel_mprotect", "pkey_mprotect")]),
+            optional(&[enter("kestrel_mprotect_begins", "pkey_mprotect")]),
+        ],
+    },
+    Plan { kind: Kind::Bpf, tier: Tier::B, needs: &[need(&[leave("kestrel_bpf", "bpf")])] },
+];
+
+/// The plans for a kind, the best first.
+pub(super) fn plans(kind: Kind) -> impl Iterator<Item = &'static Plan> {
+    PLANS.iter().filter(move |plan| plan.kind == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_says_live_of_what_has_a_plan() {
+        for kind in kestrel_schema::event_kinds() {
+            let planned = Kind::from_number(kind.id).is_some_and(|kind| plans(kind).next().is_some());
+            assert_eq!(kind.live, planned, "kind `{}` of kinds.toml", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_program_of_a_plan_is_in_the_object() {
+        let names = kestrel_bpf::OBJECT;
+        for hook in PLANS.iter().flat_map(|plan| plan.needs).flat_map(|need| need.hooks) {
+            let name = hook.program.as_bytes();
+            assert!(names.windows(name.len()).any(|window| window == name), "`{}`", hook.program);
+        }
+    }
+}
