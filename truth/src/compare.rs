@@ -19,11 +19,23 @@ pub struct FieldCount {
     pub example: Option<String>,
 }
 
+/// Where events of a kind come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Source {
+    /// This build has none for the kind.
+    #[default]
+    None,
+    /// This host does not allow it, for this reason.
+    Refused(String),
+    /// The name of its class.
+    Of(&'static str),
+}
+
 /// What came of the events of one kind.
 #[derive(Debug, Clone, Default)]
 pub struct KindCount {
-    /// Whether the engine says that it collects the kind.
-    pub live: bool,
+    /// Where the kind came from; or why the host cannot give it, or that this build does not collect it.
+    pub source: Source,
     pub expected: u64,
     pub seen: u64,
     /// Events of our processes that nobody wanted.
@@ -48,7 +60,7 @@ pub type Comparison = BTreeMap<String, KindCount>;
 const BUSY: [&str; 7] = ["file_open", "file_create", "file_modify", "file_delete", "mmap", "mprotect", "kill"];
 
 /// Compares.
-pub fn compare(watched: &Watched, live: &[&str]) -> Comparison {
+pub fn compare(watched: &Watched) -> Comparison {
     let mut comparison = Comparison::new();
     let mut entities = Entities::default();
     let mut by_place: HashMap<(&str, u32), Vec<usize>> = HashMap::new();
@@ -58,12 +70,11 @@ pub fn compare(watched: &Watched, live: &[&str]) -> Comparison {
     let mut used = vec![false; watched.observed.len()];
     for expected in &watched.expected {
         let count = comparison.entry(expected.kind.clone()).or_default();
-        count.live = live.contains(&expected.kind.as_str());
-        if !count.live {
-            count.expected += 1;
+        count.source = source_of(watched, &expected.kind);
+        count.expected += 1;
+        if !matches!(count.source, Source::Of(_)) {
             continue;
         }
-        count.expected += 1;
         let candidates = by_place.get(&(expected.kind.as_str(), expected.pid)).map_or(&[][..], Vec::as_slice);
         let found = candidates.iter().copied().find(|&index| {
             let Some(event) = watched.observed.get(index) else { return false };
@@ -116,7 +127,7 @@ pub fn compare(watched: &Watched, live: &[&str]) -> Comparison {
         if !used[index] && !BUSY.contains(&event.kind) {
             let count = comparison.entry(event.kind.to_owned()).or_default();
             count.extra += 1;
-            count.live = live.contains(&event.kind);
+            count.source = source_of(watched, event.kind);
             if count.extra_examples.len() < 4 {
                 let text = |name: &str| event.fields.get(name).map(|values| Json::from(values.clone()).to_string());
                 let shown = ["process.executable", "process.args", "process.parent.pid", "file.path"].map(text);
@@ -137,6 +148,14 @@ pub fn compare(watched: &Watched, live: &[&str]) -> Comparison {
             .collect();
     }
     comparison
+}
+
+fn source_of(watched: &Watched, kind: &str) -> Source {
+    match watched.sources.get(kind) {
+        None => Source::None,
+        Some(Ok(name)) => Source::Of(name),
+        Some(Err(reason)) => Source::Refused(reason.clone()),
+    }
 }
 
 /// What every event of a kind holds, whoever caused it.

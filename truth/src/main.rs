@@ -23,8 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use kestrel_engine::live::{LiveError, LiveOptions, LiveSource};
-use kestrel_schema::event_kinds;
+use kestrel_engine::live::{KindSet, LiveError, LiveOptions, LiveSource};
 
 /// Known acts, and a comparison of what the live engine says about them with what was done.
 #[derive(Debug, Parser)]
@@ -82,7 +81,7 @@ fn told(error: &anyhow::Error) -> ExitCode {
 
 fn run(only: &[String], json: bool) -> Result<u8> {
     // Everything is watched here but this process itself.
-    let options = LiveOptions { ring_bytes: 32 << 20, ..LiveOptions::default() };
+    let options = LiveOptions { kinds: KindSet::all(), ring_bytes: 32 << 20, ..LiveOptions::default() };
     let source = match LiveSource::open(options) {
         Ok(source) => source,
         Err(error @ (LiveError::Capabilities { .. } | LiveError::NoBtf { .. })) => {
@@ -91,9 +90,8 @@ fn run(only: &[String], json: bool) -> Result<u8> {
         }
         Err(error) => return Err(error.into()),
     };
-    let live: Vec<&str> = event_kinds().iter().filter(|kind| kind.live).map(|kind| kind.name).collect();
     let watched = observe::watch(source, only)?;
-    let comparison = compare::compare(&watched, &live);
+    let comparison = compare::compare(&watched);
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", report::json(&comparison, &watched))?;

@@ -42,6 +42,26 @@ pub struct Watched {
     pub lost: u64,
     /// The ledger for people.
     pub ledger: String,
+    /// From where each kind came, or why it cannot be had on this host. A kind that is not in it is not collected by this build.
+    pub sources: BTreeMap<&'static str, Result<&'static str, String>>,
+}
+
+/// The reason of a refusal, without the verifier's log: its first and its last line that says something.
+fn in_short(reason: &str) -> String {
+    let mut lines = reason.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default();
+    let told = lines
+        .filter(|line| {
+            !line.starts_with("processed ")
+                && !line.starts_with("stack depth")
+                && !line.starts_with("verification time")
+                && !line.starts_with(": ")
+        })
+        .last();
+    match told {
+        Some(last) => format!("{first} … {last}"),
+        None => first.to_owned(),
+    }
 }
 
 /// The longest that a workload may take; virtual machines are slow.
@@ -85,13 +105,23 @@ pub fn watch(mut source: LiveSource, only: &[String]) -> Result<Watched> {
         eprintln!("{line}");
     }
     let ledger = source.ledger()?;
+    let live = event_kinds().iter().filter(|kind| kind.live);
+    let mut sources: BTreeMap<_, _> = live.map(|kind| (kind.name, Err("no source".to_owned()))).collect();
+    sources.extend(source.available().map(|(kind, tier)| (kind.name(), Ok(tier.name()))));
+    sources.extend(source.unavailable().map(|(kind, error)| (kind.name(), Err(in_short(&with_causes(error))))));
     Ok(Watched {
         expected,
         observed,
         balanced: ledger.balances(false),
         lost: ledger.gaps,
         ledger: format!("{ledger:?}"),
+        sources,
     })
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn collect(source: &mut LiveSource, table: &FieldTable, workload: &mut Child) -> Result<Vec<Observed>> {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
 
-use crate::compare::{Comparison, KindCount};
+use crate::compare::{Comparison, KindCount, Source};
 use crate::observe::Watched;
 
 /// Whether everything that the engine says it collects was seen and right.
@@ -15,25 +15,33 @@ pub fn passed(comparison: &Comparison, watched: &Watched) -> bool {
 /// Whether a kind is right, or not collected.
 pub fn is_right(count: &KindCount) -> bool {
     let fields = count.fields.values().all(|field| field.wrong == 0 && field.missing == 0);
-    !count.live || fields && count.seen == count.expected && count.extra == 0 && count.unreadable == 0
+    !matches!(count.source, Source::Of(_))
+        || fields && count.seen == count.expected && count.extra == 0 && count.unreadable == 0
 }
 
 /// One line a kind, then what is wrong with each field.
 pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) -> io::Result<()> {
     writeln!(
         out,
-        "{:<22} {:>8} {:>6} {:>6} {:>9} {:>6} {:>8}",
-        "kind", "wanted", "seen", "extra", "compared", "wrong", "missing"
+        "{:<22} {:<8} {:>6} {:>6} {:>6} {:>9} {:>6} {:>8}",
+        "kind", "source", "wanted", "seen", "extra", "compared", "wrong", "missing"
     )?;
     for (name, count) in comparison {
-        if !count.live {
-            writeln!(out, "{name:<22} {:>8}   not collected", count.expected)?;
-            continue;
-        }
+        let source = match &count.source {
+            Source::Of(source) => source,
+            Source::None => {
+                writeln!(out, "{name:<22} not collected")?;
+                continue;
+            }
+            Source::Refused(reason) => {
+                writeln!(out, "{name:<22} not here: {reason}")?;
+                continue;
+            }
+        };
         let sum = |of: &dyn Fn(&crate::compare::FieldCount) -> u64| count.fields.values().map(of).sum::<u64>();
         writeln!(
             out,
-            "{name:<22} {:>8} {:>6} {:>6} {:>9} {:>6} {:>8}",
+            "{name:<22} {source:<8} {:>6} {:>6} {:>6} {:>9} {:>6} {:>8}",
             count.expected,
             count.seen,
             count.extra,
@@ -42,7 +50,7 @@ pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) ->
             sum(&|field| field.missing)
         )?;
     }
-    for (name, count) in comparison.iter().filter(|(_, count)| count.live) {
+    for (name, count) in comparison.iter().filter(|(_, count)| matches!(count.source, Source::Of(_))) {
         for lost in &count.lost {
             writeln!(out, "{name}: not seen: {lost}")?;
         }
@@ -63,7 +71,7 @@ pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) ->
             let names: Vec<&str> = count.not_claimed.iter().map(String::as_str).collect();
             writeln!(out, "{name}: not collected: {}", names.join(", "))?;
         }
-        if !count.not_compared.is_empty() {
+        if count.seen > 0 && !count.not_compared.is_empty() {
             writeln!(out, "{name}: not compared: {}", count.not_compared.join(", "))?;
         }
     }
@@ -83,7 +91,15 @@ pub fn json(comparison: &Comparison, watched: &Watched) -> Json {
         });
         json!({
             "kind": name,
-            "live": count.live,
+            "source": match &count.source {
+                Source::Of(name) => json!(name),
+                Source::None | Source::Refused(_) => Json::Null,
+            },
+            "why_not": match &count.source {
+                Source::Refused(reason) => json!(reason),
+                Source::None => json!("not collected by this build"),
+                Source::Of(_) => Json::Null,
+            },
             "right": is_right(count),
             "wanted": count.expected,
             "seen": count.seen,

@@ -23,6 +23,8 @@ pub(super) struct Stage {
     pub(super) ancestry: Vec<u32>,
     /// How the driver came onto the host, by the rules that Elastic's session view documents.
     pub(super) entry: Snapshot,
+    /// The word for that.
+    pub(super) entry_type: String,
     pub(super) folder: PathBuf,
     /// Executable and arguments that an exec replaces, when it is not the driver's.
     pub(super) previous: Option<(String, Vec<String>)>,
@@ -37,24 +39,15 @@ impl Stage {
             next = ancestor.parent;
             ancestors.push(ancestor);
         }
-        let enters = |(place, process): &(usize, &Snapshot)| {
-            let parent = ancestors.get(place + 1);
-            let way_in = ["sshd", "sshd-session", "login", "agetty", "getty", "runc", "crun", "conmon"];
-            process.pid == 1
-                || process.namespace_pid == 1
-                || process.session == process.pid
-                    && parent.is_some_and(|parent| {
-                        parent.pid == 1
-                            || way_in.contains(&parent.name())
-                            || parent.name().starts_with("containerd-shim")
-                    })
-        };
-        let entry = ancestors.iter().enumerate().find(enters).map(|(_, process)| process.clone());
-        let top = ancestors.last().context("the driver has a parent")?;
+        let entry = ancestors.iter().enumerate().find_map(|(place, process)| {
+            way_in(process, ancestors.get(place + 1)).map(|word| (process.clone(), word.to_owned()))
+        });
+        let (entry, entry_type) = entry.context("the first process is a way in")?;
         Ok(Stage {
             driver: driver.clone(),
             ancestry: ancestors.iter().map(|ancestor| ancestor.pid).collect(),
-            entry: entry.unwrap_or_else(|| top.clone()),
+            entry,
+            entry_type,
             folder: folder.to_owned(),
             previous: None,
         })
@@ -64,6 +57,25 @@ impl Stage {
         self.driver.image_fields("process.session_leader.", fields);
         self.driver.image_fields("process.group_leader.", fields);
         self.entry.image_fields("process.entry_leader.", fields);
+        fields.insert("process.entry_leader.entry_meta.type".to_owned(), Want::value(self.entry_type.as_str()));
+    }
+}
+
+/// How a process came onto the host, if it did not come by its parent: the rules that Elastic's session view documents.
+fn way_in(process: &Snapshot, parent: Option<&Snapshot>) -> Option<&'static str> {
+    if process.pid == 1 {
+        return Some("init");
+    }
+    if process.namespace_pid == 1 {
+        return Some("container");
+    }
+    let parent = parent.filter(|_| process.session == process.pid)?;
+    match parent.name() {
+        "sshd" | "sshd-session" => Some("sshd"),
+        "login" | "agetty" | "getty" => Some("terminal"),
+        "runc" | "crun" | "conmon" => Some("container"),
+        name if name.starts_with("containerd-shim") => Some("container"),
+        _ => (parent.pid == 1).then_some("init"),
     }
 }
 

@@ -29,14 +29,10 @@ pub(super) fn ptrace_and_kill(actor: &mut Actor) -> Result<i32> {
     actor.act("ptrace", &[("process.Ext.ptrace.request", json!("PTRACE_SEIZE"))], &more, || {
         Ok(sys::call(libc::SYS_ptrace, [libc::PTRACE_SEIZE as u64, pid.into(), 0, 0, 0, 0])?)
     })?;
-    actor.act("ptrace", &[("process.Ext.ptrace.request", json!("PTRACE_INTERRUPT"))], &more, || {
-        Ok(sys::call(libc::SYS_ptrace, [libc::PTRACE_INTERRUPT as u64, pid.into(), 0, 0, 0, 0])?)
-    })?;
-    // The stop, before anything else is asked of it.
+    // To begin a trace is an event; what a tracer then does is not.
+    sys::call(libc::SYS_ptrace, [libc::PTRACE_INTERRUPT as u64, pid.into(), 0, 0, 0, 0])?;
     sys::wait_stopped(pid)?;
-    actor.act("ptrace", &[("process.Ext.ptrace.request", json!("PTRACE_DETACH"))], &more, || {
-        Ok(sys::call(libc::SYS_ptrace, [libc::PTRACE_DETACH as u64, pid.into(), 0, 0, 0, 0])?)
-    })?;
+    sys::call(libc::SYS_ptrace, [libc::PTRACE_DETACH as u64, pid.into(), 0, 0, 0, 0])?;
     for (name, signal) in [("SIGCONT", libc::SIGCONT), ("SIGWINCH", libc::SIGWINCH), ("SIGKILL", libc::SIGKILL)] {
         let mut more = target.to_vec();
         more.push(("process.Ext.signal.number", Want::value(signal)));
@@ -56,10 +52,18 @@ fn map(protection: i32, flags: i32, file: i32) -> Result<u64> {
 
 /// Memory files, executable mappings of a file and of nothing, and memory that is made executable later.
 pub(super) fn memory(actor: &mut Actor) -> Result<i32> {
-    for (name, flags) in [(c"one", 0), (c"", libc::MFD_CLOEXEC), ("naïve 日本\0", libc::MFD_ALLOW_SEALING).pair()] {
+    for (name, flags) in [(c"one", 0), (c"", libc::MFD_CLOEXEC), (c"naïve 日本", libc::MFD_ALLOW_SEALING)] {
         let text = name.to_string_lossy().into_owned();
         let wanted = if text.is_empty() { Want::absent() } else { Want::value(text) };
-        let more = [("process.Ext.memfd.name", wanted)];
+        let flag = |flag| Want::value(flags & flag != 0);
+        let more = [
+            ("process.Ext.memfd.name", wanted),
+            ("process.Ext.memfd.flag_cloexec", flag(libc::MFD_CLOEXEC)),
+            ("process.Ext.memfd.flag_allow_seal", flag(libc::MFD_ALLOW_SEALING)),
+            ("process.Ext.memfd.flag_hugetlb", flag(libc::MFD_HUGETLB)),
+            ("process.Ext.memfd.flag_noexec_seal", flag(libc::MFD_NOEXEC_SEAL)),
+            ("process.Ext.memfd.flag_exec", flag(libc::MFD_EXEC)),
+        ];
         actor.act("memfd_create", &[("process.Ext.memfd.flags", json!(flags))], &more, || {
             Ok(sys::memory_file(name, flags)?)
         })?;
@@ -97,17 +101,6 @@ pub(super) fn memory(actor: &mut Actor) -> Result<i32> {
         Ok(sys::call(libc::SYS_mprotect, [address, PAGE, (read | execute) as u64, 0, 0, 0])?)
     })?;
     Ok(0)
-}
-
-/// A name from a text that holds its own end, for a list beside literals.
-trait Pair {
-    fn pair(self) -> (&'static std::ffi::CStr, u32);
-}
-
-impl Pair for (&'static str, u32) {
-    fn pair(self) -> (&'static std::ffi::CStr, u32) {
-        (std::ffi::CStr::from_bytes_with_nul(self.0.as_bytes()).unwrap_or(c"bad"), self.1)
-    }
 }
 
 /// Loads a module when one is named by `KESTREL_TRUTH_MODULE`, as the virtual machines do, and takes it out again.

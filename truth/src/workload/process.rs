@@ -110,7 +110,9 @@ pub(super) fn programs(actor: &mut Actor) -> Result<i32> {
     // Since 5.18 the kernel gives a program without arguments an empty one.
     run(&hidden, &plain(hidden.to_string_lossy().into_owned(), &[""], 3))?;
 
-    let memory = sys::memory_file(c"kestrel-truth", 0).context("no memory file")?;
+    let key = [("process.Ext.memfd.name", json!("kestrel-truth"))];
+    let memory =
+        actor.act("memfd_create", &key, &[], || sys::memory_file(c"kestrel-truth", 0).context("no memory file"))?;
     fs::write(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&memory)), tiny::program(11))?;
     executed = plain("/memfd:kestrel-truth".to_owned(), &["from memory"], 11);
     let arguments = strings(&["from memory"])?;
