@@ -9,6 +9,7 @@
 //! 0x1800  pairs: u32 predicate ids, at most 4096, event by event  written by the host
 //! 0x5800  results: one bit for each pair, bit i % 8 of byte i / 8  cleared by the host, set by the module
 //! 0x6000  answers: one byte for each atom                        the module's own
+//!   …     reads: one byte for each predicate, see [`Reads`]       the module's own, from its start
 //!   …     frames: 8-aligned, `kestrel_ir::frame`, version 1      written by the host, last, so that they may grow
 //! ```
 
@@ -33,9 +34,26 @@ pub const ANSWERS_ADDRESS: u32 = 0x6000;
 /// How many bytes of frames fit before the host has to grow the memory, at least.
 pub const FRAMES_AT_START: u32 = 96 * 1024;
 
-/// Address of the frames of a module with so many atoms.
-pub const fn frames_address(atoms: u32) -> u32 {
+/// How much of the frame a predicate reads by itself, beside what it asks the host; a byte of the module's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reads {
+    /// Nothing: no frame needs to be there.
+    Nothing = 0,
+    /// The head, as far as the presence bits.
+    Head = 1,
+    /// Slots and values too.
+    All = 2,
+}
+
+/// Address of what predicates read, in a module with so many atoms.
+pub const fn reads_address(atoms: u32) -> u32 {
     ANSWERS_ADDRESS + atoms.next_multiple_of(8)
+}
+
+/// Address of the frames of a module with so many atoms and predicates.
+pub const fn frames_address(atoms: u32, predicates: u32) -> u32 {
+    reads_address(atoms) + predicates.next_multiple_of(8)
 }
 
 /// The module of the one imported function.
@@ -60,6 +78,8 @@ pub const PAIRS_ADDRESS_EXPORT: &str = "pairs_address";
 pub const PAIRS_CAPACITY_EXPORT: &str = "pairs_capacity";
 /// The exported `i32` global that holds [`RESULTS_ADDRESS`].
 pub const RESULTS_ADDRESS_EXPORT: &str = "results_address";
+/// The exported `i32` global that holds [`reads_address`].
+pub const READS_ADDRESS_EXPORT: &str = "reads_address";
 /// The exported `i32` global that holds [`frames_address`].
 pub const FRAMES_ADDRESS_EXPORT: &str = "frames_address";
 /// The exported `i32` global that holds the number of predicates.

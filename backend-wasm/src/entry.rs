@@ -14,7 +14,7 @@
 use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, ValType};
 
 use crate::abi::{
-    ANSWERS_ADDRESS, EVENT_SIZE, EVENTS_ADDRESS, PAIRS_ADDRESS, PROGRESS_ADDRESS, RESULTS_ADDRESS, frames_address,
+    ANSWERS_ADDRESS, EVENT_SIZE, EVENTS_ADDRESS, PAIRS_ADDRESS, PROGRESS_ADDRESS, RESULTS_ADDRESS, reads_address,
 };
 use crate::emit::{PREDICATE_TYPE, aligned};
 
@@ -54,7 +54,7 @@ fn next_generation(sink: &mut InstructionSink<'_>, atoms: u32) {
     sink.if_(BlockType::Empty);
     sink.i32_const(ANSWERS_ADDRESS as i32).local_set(PLACE);
     sink.block(BlockType::Empty).loop_(BlockType::Empty);
-    sink.local_get(PLACE).i32_const(frames_address(atoms) as i32).i32_ge_u().br_if(1);
+    sink.local_get(PLACE).i32_const(reads_address(atoms) as i32).i32_ge_u().br_if(1);
     sink.local_get(PLACE).i64_const(0).i64_store(MemArg { offset: 0, align: 3, memory_index: 0 });
     sink.local_get(PLACE).i32_const(8).i32_add().local_set(PLACE);
     sink.br(0);

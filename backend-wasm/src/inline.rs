@@ -1,6 +1,6 @@
 //! Atoms that the module tests by itself, in the frame: presence, truth values, integers, decimals.
 //!
-//! In: an atom. Out: instructions that leave 1 or 0. The first value lies in the slot and is tested in place; functions
+//! In: an atom. Out: instructions that leave 1 or 0. Presence is a bit of the frame's head. The first value lies in the slot and is tested in place; functions
 //! that all atoms share go over the values behind it, if there are any:
 //!
 //! ```text
@@ -10,12 +10,13 @@
 //! The host has checked that the frame holds all slots. Where an array lies is the frame's word alone, so that these
 //! functions stay within the frame's length.
 
-use kestrel_ir::frame::slot_offset;
+use kestrel_ir::frame::{HEADER_SIZE, slot_offset};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, Comparison, Order};
 use kestrel_schema::FieldType;
 use wasm_encoder::{BlockType, Function, InstructionSink, MemArg, ValType};
 
+use crate::abi::Reads;
 use crate::emit::{FIRST_ANY_MORE, FLOAT, FRAME, INTEGER};
 
 /// The longest list of integers that is tested one after another; the host has a search for longer ones.
@@ -49,7 +50,8 @@ pub(crate) struct InlineAtom {
 
 #[derive(Debug)]
 enum InlineTest {
-    Present,
+    /// Whether the presence bit of this slot is set.
+    Present(u32),
     /// Any of these; a truth value is an integer that is 0 or not.
     Integers(Comparison, Vec<i64>),
     Float(Comparison, f64),
@@ -60,7 +62,7 @@ impl InlineAtom {
     /// integer fields (where exactness takes more than one comparison), and any atom that does not fit its field.
     pub(crate) fn new(atom: &Atom, layout: &Layout) -> Option<InlineAtom> {
         let (field, test) = match atom {
-            Atom::Present { field } => (*field, InlineTest::Present),
+            Atom::Present { field } => (*field, InlineTest::Present(0)),
             Atom::Boolean { field, value } if is(layout, *field, &[FieldType::Boolean]) => {
                 let comparison = if *value { Comparison::NotEqual } else { Comparison::Equal };
                 (*field, InlineTest::Integers(comparison, vec![0]))
@@ -78,23 +80,35 @@ impl InlineAtom {
         };
         let definition = layout.get(field).filter(|definition| definition.parent.is_none())?;
         let slot = slot_offset(layout.top_level_slots(), definition.slot as usize) as u64;
+        let test = match test {
+            InlineTest::Present(_) => InlineTest::Present(definition.slot),
+            other => other,
+        };
         Some(InlineAtom { slot, test })
     }
 
     /// What the atom adds to its function's size, in leaves.
     pub(crate) fn size(&self) -> u32 {
         match &self.test {
-            InlineTest::Present => 1,
+            InlineTest::Present(_) => 1,
             InlineTest::Integers(_, values) => 2 + values.len() as u32 / 2,
             InlineTest::Float(..) => 2,
         }
     }
 
+    /// How much of the frame it reads.
+    pub(crate) fn reads(&self) -> Reads {
+        match self.test {
+            InlineTest::Present(_) => Reads::Head,
+            InlineTest::Integers(..) | InlineTest::Float(..) => Reads::All,
+        }
+    }
+
     /// Leaves 1 or 0: whether any value fulfils the test.
     pub(crate) fn emit(&self, sink: &mut InstructionSink<'_>) {
-        if let InlineTest::Present = self.test {
-            self.load_count(sink);
-            sink.i32_const(0).i32_ne();
+        if let InlineTest::Present(slot) = self.test {
+            let place = frame_place(HEADER_SIZE as u64 + u64::from(slot / 8));
+            sink.local_get(FRAME).i32_load8_u(place).i32_const((slot % 8) as i32).i32_shr_u().i32_const(1).i32_and();
             return;
         }
         sink.block(BlockType::Result(ValType::I32));
@@ -118,7 +132,7 @@ impl InlineAtom {
     fn test_first(&self, sink: &mut InstructionSink<'_>) {
         let value = frame_place(self.slot + 8);
         match &self.test {
-            InlineTest::Present => {
+            InlineTest::Present(_) => {
                 sink.i32_const(1);
             }
             InlineTest::Integers(comparison, values) => {
@@ -139,7 +153,7 @@ impl InlineAtom {
     fn test_others(&self, sink: &mut InstructionSink<'_>) {
         let slot = self.slot as i32;
         match &self.test {
-            InlineTest::Present => {
+            InlineTest::Present(_) => {
                 sink.i32_const(1);
             }
             InlineTest::Integers(comparison, values) => {

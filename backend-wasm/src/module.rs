@@ -4,9 +4,9 @@
 
 use kestrel_ir::model::Ir;
 use wasm_encoder::{
-    CodeSection, ConstExpr, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType, Module, NameMap, NameSection, RefType,
-    TableSection, TableType, TypeSection, ValType,
+    CodeSection, ConstExpr, DataSection, ElementSection, Elements, EntityType, ExportKind, ExportSection, Function,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType, Module, NameMap, NameSection,
+    RefType, TableSection, TableType, TypeSection, ValType,
 };
 
 use crate::abi;
@@ -43,7 +43,7 @@ pub(crate) fn assemble(ir: &Ir, split: &Split) -> Vec<u8> {
     let numbering = Numbering::new(ir, split);
     let functions = functions(&Emitter { ir, split, numbering: &numbering });
     let predicates = ir.predicates.len() as u32;
-    let frames = abi::frames_address(ir.atoms.len() as u32);
+    let frames = abi::frames_address(ir.atoms.len() as u32, predicates);
 
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
@@ -78,6 +78,9 @@ pub(crate) fn assemble(ir: &Ir, split: &Split) -> Vec<u8> {
     let table: Vec<u32> = (FIRST_PREDICATE..FIRST_PREDICATE + predicates).collect();
     elements.active(None, &ConstExpr::i32_const(0), Elements::Functions(table.into()));
 
+    let mut data = DataSection::new();
+    data.active(0, &ConstExpr::i32_const(abi::reads_address(ir.atoms.len() as u32) as i32), reads(ir, split));
+
     let mut names = NameSection::new();
     names.module("kestrel_predicates");
     names.functions(&functions.names);
@@ -93,8 +96,14 @@ pub(crate) fn assemble(ir: &Ir, split: &Split) -> Vec<u8> {
         .section(&exports)
         .section(&elements)
         .section(&functions.code)
+        .section(&data)
         .section(&names);
     module.finish()
+}
+
+/// How much of the frame each predicate reads.
+fn reads(ir: &Ir, split: &Split) -> Vec<u8> {
+    ir.predicates.iter().map(|predicate| split.reads(predicate) as u8).collect()
 }
 
 fn functions(emitter: &Emitter<'_>) -> Functions {
@@ -138,7 +147,8 @@ fn exports(ir: &Ir) -> (GlobalSection, ExportSection) {
         (abi::PAIRS_ADDRESS_EXPORT, abi::PAIRS_ADDRESS),
         (abi::PAIRS_CAPACITY_EXPORT, abi::PAIRS_CAPACITY),
         (abi::RESULTS_ADDRESS_EXPORT, abi::RESULTS_ADDRESS),
-        (abi::FRAMES_ADDRESS_EXPORT, abi::frames_address(ir.atoms.len() as u32)),
+        (abi::READS_ADDRESS_EXPORT, abi::reads_address(ir.atoms.len() as u32)),
+        (abi::FRAMES_ADDRESS_EXPORT, abi::frames_address(ir.atoms.len() as u32, ir.predicates.len() as u32)),
         (abi::PREDICATES_EXPORT, ir.predicates.len() as u32),
         (abi::SLOTS_EXPORT, ir.layout.top_level_slots() as u32),
     ];

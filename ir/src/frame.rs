@@ -6,7 +6,7 @@
 //!  0  u32  ABI version (1)          4  u32  length of the frame in bytes
 //!  8  i64  timestamp, ns since 1970 16  i64  tiebreaker
 //! 24  u64  ordinal                  32  u32  flags            36  u32  number of top-level slots, n
-//! 40  presence: ceil(n / 64) words of 64 bits, bit i is slot i
+//! 40  presence: ceil(n / 64) words of 64 bits, bit i is slot i: set when its count is not 0
 //!     slots: n times 16 bytes       u32 count | u32 offset of the values when count > 1 | u64 first value
 //!     heap: value arrays (8 bytes a value), objects' slots, octets of addresses, string bytes
 //! ```
@@ -75,6 +75,7 @@ pub enum Slot<'f> {
 
 impl<'f> Frame<'f> {
     /// Reads `bytes` as a frame. `None` when they are no frame of this version.
+    #[inline]
     pub fn new(bytes: &'f [u8]) -> Option<Self> {
         let frame = Frame { bytes };
         (frame.u32_at(0)? == FRAME_VERSION && frame.u32_at(4)? as usize == bytes.len()).then_some(frame)
@@ -113,6 +114,14 @@ impl<'f> Frame<'f> {
             return self.no_values(definition.field_type);
         }
         self.values_at(slot_offset(slots, definition.slot as usize), definition.field_type)
+    }
+
+    /// Whether a top-level field has a value, by its presence bit.
+    pub fn is_present(self, layout: &Layout, field: FieldId) -> bool {
+        let Some(definition) = layout.get(field) else { return false };
+        let (slot, slots) = (definition.slot as usize, self.u32_at(36).unwrap_or(0) as usize);
+        let bits = || self.bytes.get(HEADER_SIZE + slot / 8).copied().unwrap_or(0);
+        slot < slots && definition.parent.is_none() && bits() >> (slot % 8) & 1 == 1
     }
 
     /// The values of a child field in one object.

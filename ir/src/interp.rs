@@ -175,7 +175,7 @@ impl Interpreter {
     fn atom_in(&self, id: AtomId, scope: Scope<'_>) -> bool {
         let Some(atom) = self.ir.atom(id) else { return false };
         match atom {
-            Atom::Present { field } => !self.values(*field, scope).is_empty(),
+            Atom::Present { field } => self.is_present(*field, scope),
             Atom::Boolean { field, value } => self.any(*field, scope, |slot| slot == Slot::Boolean(*value)),
             Atom::Strings { field, matching, fold, strings } => self.any(*field, scope, |slot| match slot {
                 Slot::Text(text) => self.matches(text, *matching, *fold, strings, scope),
@@ -214,14 +214,22 @@ impl Interpreter {
         }
     }
 
-    fn values<'f>(&self, field: FieldId, scope: Scope<'f>) -> FrameValues<'f> {
-        let parent = self.ir.layout.get(field).and_then(|definition| definition.parent);
-        match (parent, scope.object) {
-            (Some(parent), Some((object, offset))) if parent == object => {
-                scope.frame.object_values(&self.ir.layout, offset, field)
-            }
-            _ => scope.frame.values(&self.ir.layout, field),
+    fn is_present(&self, field: FieldId, scope: Scope<'_>) -> bool {
+        match self.values_in_object(field, scope) {
+            Some(values) => !values.is_empty(),
+            None => scope.frame.is_present(&self.ir.layout, field),
         }
+    }
+
+    fn values<'f>(&self, field: FieldId, scope: Scope<'f>) -> FrameValues<'f> {
+        self.values_in_object(field, scope).unwrap_or_else(|| scope.frame.values(&self.ir.layout, field))
+    }
+
+    /// The values of a child of the object in scope.
+    fn values_in_object<'f>(&self, field: FieldId, scope: Scope<'f>) -> Option<FrameValues<'f>> {
+        let (object, offset) = scope.object?;
+        let parent = self.ir.layout.get(field)?.parent?;
+        (parent == object).then(|| scope.frame.object_values(&self.ir.layout, offset, field))
     }
 
     fn any<'f>(&self, field: FieldId, scope: Scope<'f>, test: impl Fn(Slot<'f>) -> bool) -> bool {

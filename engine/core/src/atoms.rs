@@ -208,11 +208,10 @@ impl FieldTest {
 
 impl Test {
     fn holds(&self, frame: Frame<'_>, layout: &Layout, field: FieldId) -> bool {
-        let values = frame.values(layout, field);
         if let Test::Present = self {
-            return !values.is_empty();
+            return frame.is_present(layout, field);
         }
-        values.iter().any(|slot| self.holds_for(slot))
+        frame.values(layout, field).iter().any(|slot| self.holds_for(slot))
     }
 
     /// Whether one value fulfils the test. A value of a type that the test is not made for does not.

@@ -188,6 +188,19 @@ impl Batch {
         &mut self.caches
     }
 
+    /// The answers about an event, to be filled in.
+    pub fn held_mut(&mut self, event: usize) -> &mut [bool] {
+        let pairs = self.events.get(event).map_or(0..0, |event| event.pairs.clone());
+        self.held.get_mut(pairs).unwrap_or(&mut [])
+    }
+
+    /// The frame of an event and what is known of it; `None` as [`Batch::frame`].
+    #[inline]
+    pub fn frame_and_cache(&mut self, event: usize) -> Option<(Frame<'_>, &mut AtomCache)> {
+        let frame = self.events.get(event)?.frame.clone();
+        Some((Frame::new(self.frames.get(frame)?)?, self.caches.get_mut(event)?))
+    }
+
     /// One event with all that belongs to it.
     pub fn item(&mut self, event: usize) -> Option<BatchItem<'_>> {
         let BatchEvent { frame, pairs, .. } = self.events.get(event)?.clone();

@@ -108,7 +108,13 @@ local function greater_equal(value, wanted) return value >= wanted end
 local function equal(value, wanted) return value == wanted end
 local function not_equal(value, wanted) return value ~= wanted end
 
-local function present(e, slot) return i32[e + slot] ~= 0 end
+-- A field's presence bit stands between the head and the slots. `slot` is the word where the slot begins, four words each.
+local first_slot = 10 + 2 * math.ceil(settings.slots / 64)
+local band, rshift = bit.band, bit.rshift
+local function present(e, slot)
+  local number = (slot - first_slot) / 4
+  return band(rshift(i32[e + 10 + rshift(number, 5)], number), 1) ~= 0
+end
 
 -- Whether a value behind the first passes the test. Word 1 of a frame is its length: nothing beyond it is read.
 local min = math.min

@@ -30,7 +30,7 @@ use wasmtime::{Memory, Store, Trap, TypedFunc};
 
 use super::fits;
 use super::watchdog::{TICK, Watch};
-use group::{Added, SINGLE};
+use group::{Added, Group, SINGLE};
 use host::Host;
 use places::Places;
 
@@ -124,7 +124,8 @@ impl WasmRuntime {
         let memory = instance.get_memory(&mut store, "memory").ok_or_else(|| load_error("it exports no `memory`"))?;
         let evaluate = instance.get_typed_func(&mut store, "evaluate").map_err(load_error)?;
         let places = Places::read(&instance, &mut store)?;
-        store.data_mut().begin(memory, places);
+        let reads = places.reads(memory.data(&store));
+        store.data_mut().begin(memory, Group::new(places, reads));
         let (watch, ticks) = (module.watch(), limits.ticks().unwrap_or(0));
         Ok(WasmRuntime { overruns: 0, store, memory, evaluate, places, limits, watch, ticks, _module: module.clone() })
     }
@@ -215,35 +216,30 @@ impl WasmRuntime {
         }
     }
 
-    /// Adds an event of the host's batch; evaluates what is there before when there is no room.
-    fn add_event(&mut self, event: usize, budget: &mut usize) -> Result<(), RuntimeError> {
-        let batch = &self.store.data().batch;
-        let candidates = batch.candidates(event);
-        if candidates.is_empty() {
-            return Ok(());
-        }
-        let Some(frame) = batch.frame(event) else { return Err(RuntimeError::ForeignFrame) };
-        self.check(frame, candidates)?;
-        let count = candidates.len();
-        let mut from = 0;
-        while from < count {
-            let (memory, host) = self.memory.data_and_store_mut(&mut self.store);
-            let Some(frame) = host.batch.frame(event) else { return Err(RuntimeError::ForeignFrame) };
-            let length = frame.bytes().len();
-            let room = match host.group.add(memory, event, from, frame.bytes(), host.batch.candidates(event)) {
-                Added::Pairs(count) => {
-                    from += count;
-                    true
-                }
-                Added::Full => false,
-                Added::Grow(pages) => self.grow(pages, length)?,
-                Added::Outside => return Err(outside(host.batch.candidates(event))),
+    /// Adds candidates of the host's batch from `next` on, which is moved behind them, until something is to be done
+    /// first; `None` when all are in.
+    fn add_events(&mut self, next: &mut Next) -> Option<Stop> {
+        let (memory, Host { batch, group, .. }) = self.memory.data_and_store_mut(&mut self.store);
+        while next.event < batch.len() {
+            let candidates = batch.candidates(next.event);
+            if next.candidate >= candidates.len() {
+                next.skip_event();
+                continue;
+            }
+            let Some(frame) = batch.frame(next.event).filter(|frame| fits(*frame, self.places.slots)) else {
+                return Some(Stop::Refused(RuntimeError::ForeignFrame));
             };
-            if !room {
-                self.run_batch(budget);
+            if let Err(error) = check_candidates(candidates, self.places.predicates) {
+                return Some(Stop::Refused(error));
+            }
+            match group.add(memory, next.event, next.candidate, frame.bytes(), candidates) {
+                Added::Pairs(count) => next.candidate += count,
+                Added::Full => return Some(Stop::Full),
+                Added::Grow(pages) => return Some(Stop::Grow { pages, length: frame.bytes().len() }),
+                Added::Outside => return Some(Stop::Refused(outside(candidates))),
             }
         }
-        Ok(())
+        None
     }
 
     /// Evaluates the group and tells the batch what came out.
@@ -262,12 +258,34 @@ impl WasmRuntime {
             }
         }
         for row in group.rows(0..group.len()) {
-            let Some(item) = batch.item(row.event) else { continue };
-            let Some(held) = item.held.get_mut(row.candidates.clone()) else { continue };
+            let Some(held) = batch.held_mut(row.event).get_mut(row.candidates.clone()) else { continue };
             group.read(memory, row, |index| held[index] = true);
         }
         group.clear();
     }
+}
+
+/// Which candidate of which event of a batch is added next.
+#[derive(Debug, Default)]
+struct Next {
+    event: usize,
+    candidate: usize,
+}
+
+impl Next {
+    fn skip_event(&mut self) {
+        *self = Next { event: self.event + 1, candidate: 0 };
+    }
+}
+
+/// What is to be done before a candidate can be added.
+enum Stop {
+    /// Evaluate what is there.
+    Full,
+    /// Let the memory grow, for a frame of so many bytes.
+    Grow { pages: u64, length: usize },
+    /// Leave the event out.
+    Refused(RuntimeError),
 }
 
 /// Some events of a group that could not be evaluated.
@@ -315,10 +333,20 @@ impl Runtime for WasmRuntime {
         let host = self.store.data_mut();
         host.use_atoms(atoms);
         std::mem::swap(&mut host.batch, batch);
-        let mut budget = MAX_FAILURES;
-        for event in 0..self.store.data().batch.len() {
-            if let Err(error) = self.add_event(event, &mut budget) {
-                self.store.data_mut().batch.fail(event, error);
+        let (mut next, mut budget) = (Next::default(), MAX_FAILURES);
+        while let Some(stop) = self.add_events(&mut next) {
+            let outcome = match stop {
+                Stop::Full => Ok(false),
+                Stop::Grow { pages, length } => self.grow(pages, length),
+                Stop::Refused(error) => Err(error),
+            };
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => self.run_batch(&mut budget),
+                Err(error) => {
+                    self.store.data_mut().batch.fail(next.event, error);
+                    next.skip_event();
+                }
             }
         }
         self.run_batch(&mut budget);

@@ -58,7 +58,7 @@ impl State {
         call: &OwnedCall,
         stopper: &mut Stopper,
     ) -> Result<State, RuntimeError> {
-        let libraries = StdLib::MATH | StdLib::STRING | StdLib::TABLE | StdLib::FFI | StdLib::JIT;
+        let libraries = StdLib::MATH | StdLib::BIT | StdLib::STRING | StdLib::TABLE | StdLib::FFI | StdLib::JIT;
         #[expect(unsafe_code, reason = "the FFI library makes a Lua state unsafe by mlua's rules")]
         // SAFETY: only the prelude, which is ours, sees the FFI library; what a pack's source could do with the pointers
         // that it gets when its reads are not checked is why such a pack is to be trusted.

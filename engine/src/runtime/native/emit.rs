@@ -351,11 +351,17 @@ impl Writer<'_, '_> {
     }
 
     fn inline(&mut self, atom: AtomId, inline: &InlineAtom, yes: Block, no: Block) {
+        if let InlineTest::Present { byte, bit } = inline.test {
+            let bits = self.cursor.ins().uload8(I32, in_frame(), self.frame, byte);
+            let bit = self.cursor.ins().iconst(I32, i64::from(bit));
+            let is_set = self.cursor.ins().band(bits, bit);
+            return self.branch(is_set, yes, no);
+        }
         let count = self.cursor.ins().load(I32, in_frame(), self.frame, inline.slot);
         let first = inline.slot + 8;
         let (some, more) = (self.block(), self.block());
         let holds = match &inline.test {
-            InlineTest::Present => return self.branch(count, yes, no),
+            InlineTest::Present { .. } => return self.ask(atom, yes, no),
             InlineTest::Integer(condition, wanted) => {
                 self.enter(count, some, no);
                 let value = self.cursor.ins().load(I64, in_frame(), self.frame, first);
@@ -414,7 +420,7 @@ impl Writer<'_, '_> {
                 let wanted = self.cursor.ins().f64const(*wanted);
                 (wanted, AnyMore::Float(*condition), Callee::AnyMoreFloats)
             }
-            InlineTest::Present | InlineTest::Integers(_) => return self.ask(atom, yes, no),
+            InlineTest::Present { .. } | InlineTest::Integers(_) => return self.ask(atom, yes, no),
         };
         let Some(place) = AnyMore::ALL.iter().position(|&function| function == any_more) else {
             return self.ask(atom, yes, no);

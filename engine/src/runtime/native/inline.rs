@@ -1,6 +1,6 @@
 //! Atoms that machine code tests by itself, in the frame: presence, truth values, integers, dates, decimals.
 //!
-//! In: an atom. Out: what is tested in which slot. The first value lies in the slot and is tested in place; the values
+//! In: an atom. Out: what is tested in which slot. Presence is a bit of the frame's head. The first value lies in the slot and is tested in place; the values
 //! behind it, if there are any, are tested by functions that all atoms share ([`AnyMore`]), or by the host for a list.
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //! ```
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use kestrel_ir::frame::slot_offset;
+use kestrel_ir::frame::{HEADER_SIZE, slot_offset};
 use kestrel_ir::layout::{FieldId, Layout};
 use kestrel_ir::model::{Atom, Comparison, Order};
 use kestrel_schema::FieldType;
@@ -26,7 +26,11 @@ pub(super) struct InlineAtom {
 
 #[derive(Debug)]
 pub(super) enum InlineTest {
-    Present,
+    /// Whether a bit of the byte at this offset of the frame is set.
+    Present {
+        byte: i32,
+        bit: u8,
+    },
     /// One comparison; a truth value is an integer that is 0 or not.
     Integer(IntCC, i64),
     /// Any of several, at most [`MAX_INTEGERS`].
@@ -64,7 +68,7 @@ impl InlineAtom {
     /// integer fields (where exactness takes more than one comparison), and any atom that does not fit its field.
     pub(super) fn new(atom: &Atom, layout: &Layout) -> Option<InlineAtom> {
         let (field, test) = match atom {
-            Atom::Present { field } => (*field, InlineTest::Present),
+            Atom::Present { field } => (*field, InlineTest::Present { byte: 0, bit: 0 }),
             Atom::Boolean { field, value } if is(layout, *field, &[FieldType::Boolean]) => {
                 let condition = if *value { IntCC::NotEqual } else { IntCC::Equal };
                 (*field, InlineTest::Integer(condition, 0))
@@ -87,13 +91,19 @@ impl InlineAtom {
         // INVARIANT: a frame that `fits` holds every slot below `slots`; machine code checks none of its reads.
         let number = usize::try_from(definition.slot).ok().filter(|&slot| slot < slots)?;
         let slot = i32::try_from(slot_offset(slots, number)).ok()?;
+        let test = match test {
+            InlineTest::Present { .. } => {
+                InlineTest::Present { byte: i32::try_from(HEADER_SIZE + number / 8).ok()?, bit: 1 << (number % 8) }
+            }
+            other => other,
+        };
         Some(InlineAtom { slot, test })
     }
 
     /// What the atom adds to its function's size, in leaves.
     pub(super) fn size(&self) -> u32 {
         match &self.test {
-            InlineTest::Present => 1,
+            InlineTest::Present { .. } => 1,
             InlineTest::Integer(..) | InlineTest::Float(..) => 2,
             InlineTest::Integers(values) => 2 + values.len() as u32 / 2,
         }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use kestrel_ir::frame::slot_offset;
 use kestrel_ir::model::PredicateId;
 
 use super::places::{EVENT_SIZE, PAIR_SIZE, Places};
@@ -19,6 +20,8 @@ pub(super) const SINGLE: usize = usize::MAX;
 #[derive(Debug, Default)]
 pub(super) struct Group {
     places: Places,
+    /// How much of the frame each predicate reads, as [`Places::reads`] gives it.
+    reads: Vec<u8>,
     rows: Vec<Row>,
     pairs: usize,
     /// The end of the last frame.
@@ -52,8 +55,18 @@ pub(super) enum Added {
 }
 
 impl Group {
-    pub(super) fn new(places: Places) -> Group {
-        Group { places, end: places.frames, ..Group::default() }
+    pub(super) fn new(places: Places, reads: Vec<u8>) -> Group {
+        Group { places, reads, end: places.frames, ..Group::default() }
+    }
+
+    /// How many bytes of the frame the module reads by itself to answer `candidates`.
+    fn bytes_read(&self, candidates: &[PredicateId], length: usize) -> usize {
+        let reads = candidates.iter().map(|candidate| self.reads.get(candidate.index()).copied().unwrap_or(2)).max();
+        match reads {
+            None | Some(0) => 0,
+            Some(1) => slot_offset(self.places.slots, 0).min(length),
+            Some(_) => length,
+        }
     }
 
     /// How many events there are.
@@ -76,7 +89,8 @@ impl Group {
         self.end = self.places.frames;
     }
 
-    /// Adds an event with its candidates from `from` on, as many as there is room for.
+    /// Adds an event with its candidates from `from` on, as many as there is room for. The frame is copied as far as
+    /// the module reads it, and whole for an event that is in no batch: about that the host too looks into the copy.
     pub(super) fn add(
         &mut self,
         memory: &mut [u8],
@@ -86,6 +100,10 @@ impl Group {
         candidates: &[PredicateId],
     ) -> Added {
         let Places { events, events_capacity, pairs, pairs_capacity, .. } = self.places;
+        let asked = candidates.get(from..).unwrap_or(&[]);
+        let asked = &asked[..asked.len().min(pairs_capacity.saturating_sub(self.pairs))];
+        let copied = if event == SINGLE { frame.len() } else { self.bytes_read(asked, frame.len()) };
+        let frame = frame.get(..copied).unwrap_or(frame);
         let start = self.end.next_multiple_of(8);
         let end = start.saturating_add(frame.len());
         let crowded = !self.rows.is_empty() && end - self.places.frames > MAX_FRAMES;
@@ -95,8 +113,6 @@ impl Group {
         if end > memory.len() {
             return Added::Grow((end - memory.len()).div_ceil(PAGE) as u64);
         }
-        let asked = candidates.get(from..).unwrap_or(&[]);
-        let asked = &asked[..asked.len().min(pairs_capacity - self.pairs)];
         memory[start..end].copy_from_slice(frame);
         let row = [start, self.pairs, self.pairs + asked.len(), 0].map(|word| (word as u32).to_le_bytes());
         let place = events + self.rows.len() * EVENT_SIZE;

@@ -4,13 +4,12 @@
 //! the call, and the atoms are a clone of the caller's, which costs a comparison of pointers per call and no unsafe code.
 
 use kestrel_core::atoms::{AtomCache, Atoms};
-use kestrel_core::batch::{Batch, BatchItem};
+use kestrel_core::batch::Batch;
 use kestrel_ir::frame::Frame;
 use kestrel_ir::model::AtomId;
 use wasmtime::{Caller, Memory, StoreLimits};
 
 use super::group::{Group, SINGLE};
-use super::places::Places;
 
 /// What the imported function needs while the module runs.
 pub(super) struct Host {
@@ -37,9 +36,9 @@ impl Host {
     }
 
     /// Tells what is known once the module has an instance.
-    pub(super) fn begin(&mut self, memory: Memory, places: Places) {
+    pub(super) fn begin(&mut self, memory: Memory, group: Group) {
         self.memory = Some(memory);
-        self.group = Group::new(places);
+        self.group = group;
     }
 
     pub(super) fn use_atoms(&mut self, atoms: &Atoms) {
@@ -58,7 +57,7 @@ pub(super) fn answer_atom(mut caller: Caller<'_, Host>, event: u32, id: u32) -> 
     if row.event == SINGLE {
         return answer_single(&mut caller, AtomId(id));
     }
-    let Some(BatchItem { frame, cache, .. }) = host.batch.item(row.event) else {
+    let Some((frame, cache)) = host.batch.frame_and_cache(row.event) else {
         wasmtime::bail!("it asked about an event that is not in the batch")
     };
     Ok(u32::from(atoms.test(AtomId(id), frame, cache)))

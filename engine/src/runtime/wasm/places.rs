@@ -27,15 +27,19 @@ pub(super) struct Places {
     pub(super) frames: usize,
     pub(super) predicates: usize,
     pub(super) slots: usize,
+    /// Where the module says how much of the frame each predicate reads, if it does.
+    reads: Option<usize>,
 }
 
 impl Places {
     pub(super) fn read<T>(instance: &Instance, store: &mut Store<T>) -> Result<Places, RuntimeError> {
-        let mut global = |name: &str| {
+        let mut optional = |name: &str| {
             let value = instance.get_global(&mut *store, name).map(|global| global.get(&mut *store));
-            let value = value.and_then(|value| value.i32()).map(|value| value as u32);
-            value.ok_or_else(|| load_error(format!("it exports no i32 global `{name}`")))
+            value.and_then(|value| value.i32()).map(|value| value as u32)
         };
+        let reads = optional("reads_address").map(|address| address as usize);
+        let mut global =
+            |name: &str| optional(name).ok_or_else(|| load_error(format!("it exports no i32 global `{name}`")));
         let version = global("abi_version")?;
         if version != ABI_VERSION {
             return Err(load_error(format!("it speaks ABI version {version}, this engine version {ABI_VERSION}")));
@@ -50,6 +54,7 @@ impl Places {
             frames: global("frames_address")? as usize,
             predicates: global("predicates")? as usize,
             slots: global("slots")? as usize,
+            reads,
         };
         // Bounds are checked with each access. Here only: that areas which overlap are told at once.
         let areas = [
@@ -67,6 +72,12 @@ impl Places {
             return Err(load_error(format!("its frames begin at {}, which is no multiple of 8", places.frames)));
         }
         Ok(places)
+    }
+
+    /// How much of the frame each predicate reads, as the module says: nothing, the head, or (2, and whatever is not told) all.
+    pub(super) fn reads(&self, memory: &[u8]) -> Vec<u8> {
+        let told = self.reads.and_then(|start| memory.get(start..start.checked_add(self.predicates)?));
+        told.map(<[u8]>::to_vec).unwrap_or_default()
     }
 
     /// The number of the event that the module says it has begun last.
