@@ -6,8 +6,8 @@
 //! over a socket: that could block.
 //!
 //! On a host with the unified hierarchy alone, the number names the cgroup, and a container is looked up once. Where the
-//! older hierarchies are in use the number says nothing, and each process is looked up once; one that is gone by then
-//! has the container of its parent.
+//! older hierarchies are in use too, the number need not say it; then each process is looked up once, and one that is gone
+//! by then has the container of its parent.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -44,8 +44,10 @@ pub(super) struct Container {
 pub(super) struct Containers {
     /// `/`, but in tests.
     root: PathBuf,
-    /// Where the unified hierarchy is mounted, if it is the only one.
+    /// Where the unified hierarchy is mounted.
     unified: Option<PathBuf>,
+    /// Whether it is the only one.
+    alone: bool,
     details: bool,
     by_cgroup: Remembered<u64, Option<Arc<Container>>>,
     by_process: Remembered<EntityId, Option<Arc<Container>>>,
@@ -57,10 +59,13 @@ impl Containers {
     pub(super) fn new(root: &Path, details: bool) -> Self {
         let mount = root.join("sys/fs/cgroup");
         // Only the unified hierarchy has that file in its root.
-        let unified = mount.join("cgroup.controllers").exists().then_some(mount);
+        let is_unified = |mount: &PathBuf| mount.join("cgroup.controllers").exists();
+        let alone = is_unified(&mount);
+        let unified = [mount.join("unified"), mount].into_iter().find(is_unified);
         Containers {
             root: root.to_owned(),
             unified,
+            alone,
             details,
             by_cgroup: Remembered::new(REMEMBERED),
             by_process: Remembered::new(REMEMBERED),
@@ -72,12 +77,10 @@ impl Containers {
     pub(super) fn of(&mut self, id: EntityId, cgroup: u64, parent: Option<EntityId>) -> Option<Arc<Container>> {
         // Number 1 is the root of the hierarchy, and stands for none where others are in use.
         if self.unified.is_some() && cgroup > 1 {
-            if let Some(known) = self.by_cgroup.get(&cgroup) {
-                return known.clone();
+            let found = self.of_cgroup(id, cgroup);
+            if found.is_some() || self.alone {
+                return found;
             }
-            let found = self.path_of(id, cgroup).and_then(|path| path::parse(&path)).map(|name| self.describe(name));
-            self.by_cgroup.insert(cgroup, found.clone());
-            return found;
         }
         if let Some(known) = self.by_process.get(&id) {
             return known.clone();
@@ -87,6 +90,15 @@ impl Containers {
             None => parent.and_then(|parent| self.by_process.get(&parent).cloned().flatten()),
         };
         self.by_process.insert(id, found.clone());
+        found
+    }
+
+    fn of_cgroup(&mut self, id: EntityId, cgroup: u64) -> Option<Arc<Container>> {
+        if let Some(known) = self.by_cgroup.get(&cgroup) {
+            return known.clone();
+        }
+        let found = self.path_of(id, cgroup).and_then(|path| path::parse(&path)).map(|name| self.describe(name));
+        self.by_cgroup.insert(cgroup, found.clone());
         found
     }
 

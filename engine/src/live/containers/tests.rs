@@ -96,3 +96,19 @@ fn what_is_remembered_is_limited() {
     assert!(table.len() <= 3);
     assert!(table.order.len() <= 3);
 }
+
+#[test]
+fn beside_older_hierarchies_the_number_is_asked_first() {
+    let root = Root::new("both");
+    root.write("sys/fs/cgroup/unified/cgroup.controllers", "");
+    root.write(&format!("sys/fs/cgroup/unified/docker/{ID}/cgroup.procs"), "");
+    root.write("sys/fs/cgroup/unified/plain/cgroup.procs", "");
+    let number = |path: &str| std::fs::metadata(root.0.join(path)).expect("just made").ino();
+    let mut containers = Containers::new(&root.0, false);
+    let gone = EntityId::from_start_ticks(8, 1);
+    let inside = number(&format!("sys/fs/cgroup/unified/docker/{ID}"));
+    assert_eq!(id_of(containers.of(gone, inside, None)).as_deref(), Some(ID));
+    let older = root.process(9, &format!("5:memory:/docker/{ID}\n0::/plain\n"));
+    let found = containers.of(older, number("sys/fs/cgroup/unified/plain"), None);
+    assert_eq!(id_of(found).as_deref(), Some(ID), "only the older ones know");
+}
