@@ -56,6 +56,8 @@
 
 /* kestrel_task.flags */
 #define KESTREL_TASK_KERNEL_THREAD 1
+/* Who it is was remembered: the rest is as it was when the socket got its peer, or its question. */
+#define KESTREL_TASK_REMEMBERED 2
 
 #define KESTREL_OFFSET(type, field, offset) \
 	_Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)
@@ -115,11 +117,7 @@ struct kestrel_counters {
 struct kestrel_settings {
 	__u32 ignored_pid; /* the engine; 0 for nobody */
 	__u32 environment; /* whether exec records carry the environment */
-	/*
-	 * 0: the reader is woken whenever it has read all. Otherwise it looks by itself every now and then, and is woken
-	 * only when so many bytes wait.
-	 */
-	__u32 wake_bytes;
+	__u32 reader_looks; /* 0: the reader is woken whenever it has read all; 1: it looks by itself */
 	__u32 filter_half; /* which half of `kestrel_filters` is in use, 0 or 1 */
 };
 
@@ -139,6 +137,7 @@ struct kestrel_actor {
 };
 
 #include "kestrel_records_process.h"
+#include "kestrel_records_network.h"
 #include "kestrel_records_file.h"
 
 /* One record without its tail. */
@@ -151,6 +150,7 @@ struct kestrel_record {
 		struct kestrel_exec exec;
 		struct kestrel_fork fork;
 		struct kestrel_exit exit;
+		struct kestrel_network network;
 		struct kestrel_kill kill;
 		struct kestrel_ptrace ptrace;
 		struct kestrel_memfd memfd;
@@ -202,7 +202,7 @@ KESTREL_SIZE(kestrel_record, 256);
 
 KESTREL_OFFSET(kestrel_settings, ignored_pid, 0);
 KESTREL_OFFSET(kestrel_settings, environment, 4);
-KESTREL_OFFSET(kestrel_settings, wake_bytes, 8);
+KESTREL_OFFSET(kestrel_settings, reader_looks, 8);
 KESTREL_OFFSET(kestrel_settings, filter_half, 12);
 KESTREL_SIZE(kestrel_settings, 16);
 

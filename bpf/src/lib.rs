@@ -29,8 +29,8 @@ pub mod maps {
     pub const RING: &str = "kestrel_ring";
     /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
     pub const KINDS: &str = "kestrel_kinds";
-    /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment, at
-    /// how many waiting bytes the reader is woken (0: always), and which half of [`FILTERS`] is in use.
+    /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment,
+    /// whether the reader looks by itself and needs no wake-ups, and which half of [`FILTERS`] is in use.
     pub const SETTINGS: &str = "kestrel_settings";
     /// Array of [`crate::filter::FilterTable`]s, two for each of [`crate::layout::KINDS`] kinds: half 0, then half 1.
     pub const FILTERS: &str = "kestrel_filters";
@@ -44,6 +44,9 @@ pub mod maps {
     pub const SCRATCH_SLOTS: u32 = 4;
     /// Array by CPU number in which exec records are put together; needs an element for each possible CPU.
     pub const EXEC_SCRATCH: &str = "kestrel_exec_scratch";
+    /// Per-CPU array of one `[u64; 2]`: owners of sockets that were not remembered for want of room, and events by a
+    /// packet on a socket whose owner is not known.
+    pub const NETWORK_COUNTERS: &str = "kestrel_network_counters";
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 //! Dropping the source detaches everything; nothing is pinned, so nothing is left when the process dies either.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use kestrel_bpf::record::Kind;
@@ -27,25 +27,36 @@ use crate::process_table::{Limits, ProcessTable, bootstrap};
 
 mod attach;
 mod btf;
+mod cgroup;
 mod clock;
+mod containers;
+pub mod dns;
+mod enrich;
+mod environment;
 mod error;
 mod fields;
 mod host;
 mod ledger;
 mod names;
+mod network;
+mod pace;
 mod probe;
+mod proc_files;
 mod programs;
 mod source;
 mod sys;
 mod tracefs;
 mod translate;
 
+pub use enrich::Demand;
+pub use environment::Environment;
 pub use error::LiveError;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
 
 use attach::{Attachments, Served};
+use pace::Pace;
 use translate::Translator;
 
 /// Records are handed on in batches of this many at most, so that the caller comes to its other work.
@@ -72,6 +83,22 @@ impl KindSet {
     /// The kinds of these numbers, as a pack or a schema lists them. Numbers that no program produces are left out.
     pub fn from_numbers(numbers: &[u16]) -> Self {
         numbers.iter().filter_map(|&number| Kind::from_number(number)).fold(KindSet::NONE, KindSet::with)
+    }
+
+    /// This set, and the kinds without which the kernel does not know whose the others are: the end of a connection and
+    /// the answer of a name server come by packets, and belong to who connected, accepted or asked.
+    fn with_helpers(self) -> Self {
+        let mut all = self;
+        if self.contains(Kind::LookupResult) {
+            all = all.with(Kind::LookupRequested);
+        }
+        if all.contains(Kind::LookupRequested) || self.contains(Kind::DisconnectReceived) {
+            all = all.with(Kind::ConnectionAttempted);
+        }
+        if self.contains(Kind::DisconnectReceived) {
+            all = all.with(Kind::ConnectionAccepted);
+        }
+        all
     }
 
     /// Both sets together.
@@ -105,8 +132,12 @@ pub struct LiveOptions {
     pub ignore_self: bool,
     /// Whether exec events carry the lists of capabilities by name.
     pub capabilities: bool,
+    /// Which environment variables exec events carry.
+    pub environment: Environment,
     /// `agent.id`; the host's id when empty.
     pub agent_id: String,
+    /// What is found out in user space about events, because loaded rules ask for it.
+    pub demand: Demand,
     /// Limits of the process table.
     pub limits: Limits,
 }
@@ -120,7 +151,9 @@ impl Default for LiveOptions {
             ring_bytes: 4 << 20,
             ignore_self: true,
             capabilities: true,
+            environment: Environment::None,
             agent_id: String::new(),
+            demand: Demand::default(),
             limits: Limits::default(),
         }
     }
@@ -130,14 +163,19 @@ impl Default for LiveOptions {
 pub struct LiveSource {
     ring: RingBuf<MapData>,
     kinds: Array<MapData, u32>,
-    /// Not used after the start, but held: programs that are loaded later know it by its descriptor.
-    _settings: Array<MapData, [u32; 4]>,
+    settings: Array<MapData, [u32; 4]>,
+    /// What `settings` holds.
+    set: [u32; 4],
     counters: PerCpuArray<MapData, [u64; 8]>,
+    network_counters: PerCpuArray<MapData, [u64; 2]>,
     translator: Translator,
     follow_processes: bool,
     /// Keeps the programs loaded and attached.
     attachments: Attachments,
     served: Vec<Served>,
+    pace: Pace,
+    /// What the pace counts from.
+    began: Instant,
 }
 
 impl LiveSource {
@@ -145,7 +183,7 @@ impl LiveSource {
     /// [`LiveSource::poll`].
     ///
     /// ```no_run
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use kestrel_engine::live::{LiveOptions, LiveSource};
     ///
     /// let mut source = LiveSource::open(LiveOptions::default())?;
@@ -157,10 +195,12 @@ impl LiveSource {
         let mut attachments = Attachments::load(options.ring_bytes)?;
         let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        settings.set(0, [ignored, 0, 0, 0], 0).map_err(LiveError::map)?;
+        let set = [ignored, u32::from(options.environment != Environment::None), 0, 0];
+        settings.set(0, set, 0).map_err(LiveError::map)?;
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
+        let network_counters = attachments.take_map(kestrel_bpf::maps::NETWORK_COUNTERS)?;
 
         let (wanted, follow_processes) = (options.kinds, options.follow_processes);
         let translator = Translator::new(options);
@@ -168,12 +208,16 @@ impl LiveSource {
         let mut source = LiveSource {
             ring,
             kinds,
-            _settings: settings,
+            settings,
+            set,
             counters,
+            network_counters,
             translator,
             follow_processes,
             attachments,
             served,
+            pace: Pace::default(),
+            began: Instant::now(),
         };
         // First the events, then the look at who is there: so nobody is born unseen in between.
         source.set_kinds(wanted)?;
@@ -187,7 +231,19 @@ impl LiveSource {
     /// what there is. The event is the source's own and is overwritten by the next one.
     pub fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event)) -> Result<usize, LiveError> {
         let (records, events) = self.drain(sink);
+        let mut timeout = timeout;
+        if let Some(looking) = self.pace.note(self.began.elapsed(), records) {
+            self.set = [self.set[0], self.set[1], u32::from(looking), 0];
+            self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
+            timeout = timeout.min(pace::SETTLING);
+        }
         if records > 0 {
+            return Ok(events);
+        }
+        if self.pace.looking() {
+            std::thread::sleep(timeout.min(pace::LOOK_EVERY));
+            let (records, events) = self.drain(sink);
+            self.pace.add(records);
             return Ok(events);
         }
         let timeout =
@@ -219,7 +275,7 @@ impl LiveSource {
     pub fn set_kinds(&mut self, kinds: KindSet) -> Result<(), LiveError> {
         self.translator.set_kinds(kinds);
         let table = if self.follow_processes { KindSet::of_the_process_table() } else { KindSet::NONE };
-        let wanted = kinds.union(table);
+        let wanted = kinds.union(table).with_helpers();
         let switch = |map: &mut Array<MapData, u32>, on: bool| {
             let changed = Kind::ALL.into_iter().filter(|&kind| wanted.contains(kind) == on);
             changed.into_iter().try_for_each(|kind| map.set(u32::from(kind.number()), u32::from(on), 0))
@@ -245,6 +301,11 @@ impl LiveSource {
         self.served.iter().filter_map(|served| Some((served.kind, *served.by.as_ref().ok()?)))
     }
 
+    /// Changes what is found out in user space, from the next event on.
+    pub fn set_demand(&mut self, demand: Demand) {
+        self.translator.set_demand(demand);
+    }
+
     /// The names and types behind the events' field numbers. They never change.
     pub fn fields(&self) -> &FieldTable {
         self.translator.fields()
@@ -258,9 +319,14 @@ impl LiveSource {
     /// What became of every event, read from the kernel and from this side.
     pub fn ledger(&self) -> Result<Ledger, LiveError> {
         let mut ledger = self.translator.ledger();
+        ledger.missed_runs = self.attachments.missed_runs();
         for kind in Kind::ALL {
             let by_cpu = self.counters.get(&u32::from(kind.number()), 0).map_err(LiveError::map)?;
             ledger.count(kind, |part| by_cpu.iter().for_each(|&words| part.kernel.add(words)));
+        }
+        for &[full, unknown] in self.network_counters.get(&0, 0).map_err(LiveError::map)?.iter() {
+            ledger.owners_full += full;
+            ledger.owners_unknown += unknown;
         }
         Ok(ledger)
     }

@@ -24,10 +24,12 @@ use analysis::Analysis;
 mod analysis;
 mod explain;
 mod kinds;
+mod needs;
 mod rank;
 
 pub use explain::{KIND_FIELDS, LeftOut, Why, filed_under, left_out};
 pub use kinds::{constant_fields, is_decided_by_kind, kinds, predicate_kinds, required_kinds};
+pub use needs::{ASKED_BY_NAME, Needs, rule_needs};
 
 /// The most clauses of a guard.
 pub const MAX_CLAUSES: usize = 32;

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::packages::{cargo, workspace};
 
 /// Each crate and the crates of the workspace that it may import.
-const MAY_IMPORT: [(&str, &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("kestrel-schema", &[]),
     ("kestrel-ir", &["kestrel-schema"]),
     ("kestrel-backend-wasm", &["kestrel-ir", "kestrel-schema"]),
@@ -35,6 +35,7 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "kestrel-bpf",
         ],
     ),
+    ("kestrel-truth", &["kestrel-engine", "kestrel-ir", "kestrel-schema"]),
     ("xtask", &["kestrel-schema"]),
 ];
 

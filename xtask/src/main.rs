@@ -6,6 +6,7 @@ mod agree;
 mod architecture;
 mod bench;
 mod bpf;
+mod coverage;
 mod demo;
 mod generated;
 mod host_api;
@@ -66,6 +67,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Writes the table of docs/coverage.md: the share of public rules whose events a live engine collects.
+    Coverage {
+        /// Only compares, and fails when the table is stale.
+        #[arg(long)]
+        check: bool,
+    },
     /// Compares all runtimes on random packs, events and streams, in release mode on all cores.
     Agree(agree::Agree),
     /// Benchmarks in release mode: whole commands, then Kestrel beside published engines.
@@ -101,6 +108,7 @@ fn main() -> ExitCode {
         Chore::HostApi { check } => host_api::run(check),
         Chore::Predicates { check } => predicates::run(check),
         Chore::Bpf { check } => bpf::run(check),
+        Chore::Coverage { check } => coverage::run(check),
         Chore::Agree(options) => agree::run(&options),
         Chore::Bench { only: None } => bench::run().and_then(|()| peers::run(&[])),
         Chore::Bench { only: Some(Benchmark::Commands) } => bench::run(),

@@ -5,15 +5,17 @@
 
 use std::fmt::Write as _;
 
+use kestrel_bpf::record::exec::section;
 use kestrel_bpf::record::{Body, Exec, Exit, Flags, Kind, Record, Task, push_lossy};
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
 use super::clock::Clock;
+use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
-use super::{KindSet, Ledger, LiveOptions};
+use super::{Environment, KindSet, Ledger, LiveOptions};
 use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
@@ -25,17 +27,22 @@ mod process;
 
 use images::{ImageWriter, push_display, push_some};
 
+/// `S_IFREG`: only such files have content.
+const REGULAR: u32 = 0o100_000;
+
 /// Turns records into events; see the head of this file.
 pub(super) struct Translator {
     fields: Fields,
     table: ProcessTable,
     kinds: KindSet,
     capabilities: bool,
+    environment: Environment,
     agent_id: String,
     host: Host,
     clock: Clock,
     users: Names,
     groups: Names,
+    enricher: Enricher,
     ledger: Ledger,
     /// The last number of each CPU.
     sequences: Vec<u64>,
@@ -65,11 +72,13 @@ impl Translator {
             table: ProcessTable::new(options.limits),
             kinds: options.kinds,
             capabilities: options.capabilities,
+            environment: options.environment,
             agent_id,
             host,
             clock: Clock::new(),
             users: Names::new("/etc/passwd"),
             groups: Names::new("/etc/group"),
+            enricher: Enricher::new(options.demand),
             ledger: Ledger::default(),
             sequences: Vec::new(),
             latest: 0,
@@ -85,6 +94,10 @@ impl Translator {
 
     pub(super) fn set_kinds(&mut self, kinds: KindSet) {
         self.kinds = kinds;
+    }
+
+    pub(super) fn set_demand(&mut self, demand: super::Demand) {
+        self.enricher.set_demand(demand);
     }
 
     pub(super) fn fields(&self) -> &FieldTable {
@@ -200,6 +213,8 @@ impl Translator {
                     return News::Unchanged;
                 }
             }
+            // What was remembered is older than what the table knows; and nobody has number 0.
+            Body::Network(_) if task.remembered || task.pid == 0 => {}
             _ => self.table.look(facts, task.comm()),
         }
         News::Event
@@ -218,11 +233,15 @@ impl Translator {
             self.event.flags.insert(EventFlags::UNREADABLE);
         }
         self.fill_event(record, timestamp);
-        self.fill_task(record);
-        let id = facts(&record.task).id;
-        self.fill_lineage(id);
+        // Nobody has number 0: then it is not known who acted.
+        if record.task.pid != 0 {
+            let id = facts(&record.task).id;
+            self.fill_task(record);
+            self.fill_lineage(id);
+            self.enrich(record, id);
+        }
         match &record.body {
-            Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
+            Body::Exec(exec) => self.fill_exec(exec, &record.task),
             Body::Exit(exit) => self.fill_end(*exit),
             _ => self.fill_act(record),
         }
@@ -334,8 +353,39 @@ impl Translator {
         }
     }
 
-    fn fill_capabilities(&mut self, task: &Task) {
+    fn enrich(&mut self, record: &Record<'_>, id: EntityId) {
+        let actor = Actor {
+            id,
+            process: self.table.get(id),
+            cgroup: record.task.cgroup_id,
+            mount_namespace: record.task.mount_namespace,
+            is_exec: matches!(record.body, Body::Exec(_)),
+            is_fork: matches!(record.body, Body::Fork(_)),
+            timestamp: self.event.timestamp,
+        };
+        self.enricher.fill_process(&mut self.event, &self.fields.enrich, &actor, &self.table);
+        if let Body::File(file) = &record.body
+            && record.header.kind != Kind::FileDelete
+            && file.file_type.is_none_or(|kind| kind == REGULAR)
+            && self.enricher.wants_files()
+        {
+            self.text.clear();
+            file.name.write_to(&mut self.text);
+            let inode = file.inode.map(|(inode, _)| inode);
+            self.enricher.fill_file(&mut self.event, &self.fields.enrich, &actor, &self.text, inode);
+        }
+    }
+
+    fn fill_exec(&mut self, exec: &Exec<'_>, task: &Task) {
         let fields = &self.fields.process;
+        for variable in exec.environment.iter().filter(|variable| self.environment.takes(variable)) {
+            self.text.clear();
+            push_lossy(&mut self.text, variable);
+            self.event.push_text(fields.env_vars, &self.text);
+        }
+        if !self.capabilities {
+            return;
+        }
         for (field, set) in [
             (fields.capabilities_effective, task.capabilities_effective),
             (fields.capabilities_permitted, task.capabilities_permitted),
@@ -379,6 +429,9 @@ fn image(exec: &Exec<'_>, task: &Task, flags: Flags) -> Image {
         Some((_, name)) if !name.is_empty() => name.into(),
         _ => lossy(task.comm()),
     };
+    if flags.section(section::EXECUTABLE).unlinked() {
+        executable.push_str(" (deleted)"); // as /proc/PID/exe says it, and as rules look for it
+    }
     let mut working_directory = String::new();
     exec.directory.write_to(&mut working_directory);
     Image {

@@ -53,6 +53,14 @@ pub fn read_proc(proc: &Path) -> std::io::Result<Vec<Snapshot>> {
     Ok(snapshots)
 }
 
+/// Which process has that number now.
+pub fn entity_of(proc: &Path, pid: u32) -> Option<EntityId> {
+    let stat = read_limited(&proc.join(pid.to_string()).join("stat"), 4096)?;
+    let start_ticks = Stat::parse(&stat)?.start_ticks as i64;
+    let start_ticks = u64::try_from(start_ticks.saturating_sub(boot_offset_ticks(proc))).ok()?;
+    Some(EntityId::from_start_ticks(pid, start_ticks))
+}
+
 /// Ticks that this reader's time namespace adds to start times, which the kernel's records do not have.
 fn boot_offset_ticks(proc: &Path) -> i64 {
     let text = std::fs::read_to_string(proc.join("self/timens_offsets")).unwrap_or_default();
@@ -90,7 +98,7 @@ fn read_process(folder: &Path, pid: u32, offset: i64) -> Option<Snapshot> {
     image.executable = read_path(&folder.join("exe"));
     image.working_directory = read_path(&folder.join("cwd"));
     image.name = match image.executable.rsplit_once('/') {
-        Some((_, name)) if !name.is_empty() => name.into(),
+        Some((_, name)) if !name.is_empty() => name.strip_suffix(" (deleted)").unwrap_or(name).into(),
         _ => lossy(&stat.comm),
     };
     // The leader of a process whose other threads go on shows as a zombie too.
@@ -161,10 +169,12 @@ fn read_limited(path: &Path, limit: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The target of a link of `/proc`. The kernel's remark about a file that is gone is no part of the path.
+/// The target of a link of `/proc`. The kernel's remark that a file is gone is no part of the path: the file was there when
+/// the process began. A file in memory never was, and says so as its exec event does.
 fn read_path(link: &Path) -> Box<str> {
     let target = std::fs::read_link(link).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
-    lossy(target.strip_suffix(b" (deleted)").unwrap_or(&target))
+    let in_memory = target.starts_with(b"/memfd:");
+    lossy(target.strip_suffix(b" (deleted)").filter(|_| !in_memory).unwrap_or(&target))
 }
 
 fn lossy(bytes: &[u8]) -> Box<str> {

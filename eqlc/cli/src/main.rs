@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod coverage;
 mod diff;
 mod explain;
 mod format;
@@ -57,6 +58,8 @@ enum Command {
     Show(show::ShowArguments),
     /// Tells what a rule needs and costs, what the kernel decides of it, and how far it comes in events.
     Explain(explain::ExplainArguments),
+    /// Tells for which share of the Linux rules a live engine collects the events and fields that they ask for.
+    Coverage(coverage::CoverageArguments),
     /// Explains an error code.
     ExplainError {
         /// The code, such as E0201.
@@ -156,6 +159,7 @@ fn main() -> ExitCode {
         Command::Fmt(arguments) => format::format(&arguments, format),
         Command::Show(arguments) => show::show(&arguments, format),
         Command::Explain(arguments) => explain::explain(&arguments, format),
+        Command::Coverage(arguments) => coverage::coverage(&arguments, format),
         Command::ExplainError { code } => show::explain_error(&code),
         Command::Fields { pattern, schema } => show::fields(pattern.as_deref(), &schema),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

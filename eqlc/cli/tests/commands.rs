@@ -193,3 +193,41 @@ fn files_of_all_forms_are_formatted_in_place() {
         (0, "0 to be formatted, 2 in form already, 1 skipped (not EQL), 0 with mistakes")
     );
 }
+
+#[test]
+fn coverage_counts_linux_rules_and_says_what_they_lack() {
+    let folder = Folder::new("coverage");
+    let rule = |name: &str, os: &str, query: &str| {
+        folder.write(name, &format!("---\nname = \"{name}\"\nos = [\"{os}\"]\n---\n{query}\n"))
+    };
+    rule("exec.eql", "linux", "process where event.action == \"exec\" and process.args : \"x*\"");
+    rule("alien.eql", "linux", "process where event.action == \"exec\" and process.title == \"x\"");
+    rule(
+        "half.eql",
+        "linux",
+        "process where event.action == \"exec\" and (process.title == \"x\" or process.name == \"x\")",
+    );
+    rule("windows.eql", "windows", "process where event.action == \"exec\"");
+    folder.write(
+        "unsaid.eql",
+        "---\nname = \"x\"\n---\nprocess where host.os.type == \"linux\" and event.type == \"end\"\n",
+    );
+    folder.write("any.eql", "---\nname = \"x\"\n---\nprocess where event.type == \"end\"\n");
+    let path = folder.0.display().to_string();
+
+    let (status, out, error) = eqlc(&["coverage", &path, "--list"], "");
+    assert_eq!(status, 0, "{error}");
+    for expected in [
+        "4 rules for Linux; 2 for other systems, 0 not EQL, 0 failed",
+        "served                           2   50.0 %",
+        "served in part                   1   25.0 %",
+        "process.title                                  2                  2",
+        "alien.eql: process.title",
+        "half.eql (in part): process.title",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    assert_eq!(eqlc(&["coverage", &path, "--at-least", "51"], "").0, 1);
+    let (_, out, _) = eqlc(&["coverage", &path, "--output", "json"], "");
+    assert!(out.contains("\"missing_fields\":[\"process.title\"]") && out.contains("\"share\":50.0"), "{out}");
+}

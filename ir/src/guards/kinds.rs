@@ -18,16 +18,16 @@ use kestrel_schema::{EventKind, FieldType};
 /// What live sources put into `host.os.type`.
 const LIVE_SYSTEM: &str = "linux";
 /// Kinds are handled in sets of bits.
-const SET_WIDTH: usize = u128::BITS as usize;
+pub(super) const SET_WIDTH: usize = u128::BITS as usize;
 
 /// A set of kinds, by position in a chunk of at most [`SET_WIDTH`].
-type KindSet = u128;
+pub(super) type KindSet = u128;
 
 /// Whether a condition can be true, and false, by kind.
 #[derive(Clone, Copy)]
-struct Possible {
-    yes: KindSet,
-    no: KindSet,
+pub(super) struct Possible {
+    pub(super) yes: KindSet,
+    pub(super) no: KindSet,
 }
 
 /// The fields that have the same values in every event of a kind, with these values. A field that the kind says nothing
@@ -127,20 +127,20 @@ fn collect(kinds: &[EventKind], sets: impl Fn(&[EventKind]) -> Vec<KindSet>) -> 
 }
 
 /// What is known of a chunk of kinds.
-struct Table {
-    all: KindSet,
+pub(super) struct Table {
+    pub(super) all: KindSet,
     constants: Vec<Vec<(&'static str, Vec<&'static str>)>>,
 }
 
 impl Table {
-    fn new(chunk: &[EventKind]) -> Table {
+    pub(super) fn new(chunk: &[EventKind]) -> Table {
         let all = if chunk.len() < SET_WIDTH { (1 << chunk.len()) - 1 } else { KindSet::MAX };
         Table { all, constants: chunk.iter().map(constant_fields).collect() }
     }
 
     /// INVARIANT: a verified node refers only to earlier nodes, so one pass in order is enough. What refers elsewhere
     /// may be anything.
-    fn nodes(&self, ir: &Ir, atoms: &[Possible]) -> Vec<Possible> {
+    pub(super) fn nodes(&self, ir: &Ir, atoms: &[Possible]) -> Vec<Possible> {
         let unknown = Possible { yes: self.all, no: self.all };
         let mut nodes: Vec<Possible> = Vec::with_capacity(ir.nodes.len());
         for node in &ir.nodes {
@@ -167,7 +167,7 @@ impl Table {
         nodes
     }
 
-    fn atom(&self, ir: &Ir, atom: Option<&Atom>) -> Possible {
+    pub(super) fn atom(&self, ir: &Ir, atom: Option<&Atom>) -> Possible {
         let unknown = Possible { yes: self.all, no: self.all };
         let Some(Atom::Present { field } | Atom::Strings { field, .. } | Atom::StringOrder { field, .. }) = atom else {
             return unknown;

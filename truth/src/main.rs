@@ -1,0 +1,103 @@
+//! `kestrel-truth`: performs known acts on this host and compares what the live engine says with what was done.
+//!
+//! ```text
+//! run       opens the live source, starts the workload, compares, prints the table   (needs root)
+//! workload  performs the acts and prints what they must cause, one line of JSON each
+//! init      the same as `run`, as the first process of a virtual machine
+//! ```
+//!
+//! Exit status: 0 everything that the engine collects was seen and right; 1 something was not; 2 it could not be tried; 77 this
+//! host does not allow live events, with the reason.
+
+mod compare;
+mod expect;
+mod guest;
+mod observe;
+mod report;
+mod snapshot;
+mod sys;
+mod workload;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use kestrel_engine::live::{Demand, KindSet, LiveError, LiveOptions, LiveSource};
+
+/// Known acts, and a comparison of what the live engine says about them with what was done.
+#[derive(Debug, Parser)]
+#[command(name = "kestrel-truth", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the workload under the live engine and compares (needs root).
+    Run {
+        /// Only these roles of the workload; all unless said otherwise.
+        only: Vec<String>,
+        /// Prints one JSON object instead of the table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Performs the acts, and prints what each must cause.
+    Workload {
+        /// Only these roles.
+        only: Vec<String>,
+    },
+    /// The first process of a virtual machine: mounts what is needed, runs, prints the results and powers off.
+    Init,
+}
+
+/// As other test programs say that they could not run.
+const SKIPPED: u8 = 77;
+
+fn main() -> ExitCode {
+    // A role decides before the arguments are looked at: they are part of the act.
+    if std::env::var_os(workload::ROLE).is_some() {
+        return match workload::run(&[]) {
+            Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(255)),
+            Err(error) => told(&error),
+        };
+    }
+    let result = match Arguments::parse().command {
+        Command::Run { only, json } => run(&only, json),
+        Command::Workload { only } => workload::run(&only).map(|_| 0),
+        Command::Init => guest::init(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => told(&error),
+    }
+}
+
+fn told(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "kestrel-truth: {error:#}");
+    ExitCode::from(2)
+}
+
+fn run(only: &[String], json: bool) -> Result<u8> {
+    // Everything is watched here but this process itself.
+    let options =
+        LiveOptions { kinds: KindSet::all(), demand: Demand::all(), ring_bytes: 32 << 20, ..LiveOptions::default() };
+    let source = match LiveSource::open(options) {
+        Ok(source) => source,
+        Err(error @ (LiveError::Capabilities { .. } | LiveError::NoBtf { .. })) => {
+            eprintln!("skipped: {error}");
+            return Ok(SKIPPED);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let watched = observe::watch(source, only)?;
+    let comparison = compare::compare(&watched);
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", report::json(&comparison, &watched))?;
+    } else {
+        report::text(&comparison, &watched, &mut out)?;
+    }
+    Ok(u8::from(!report::passed(&comparison, &watched)))
+}
