@@ -113,6 +113,10 @@ struct RunArguments {
     /// their times; 0 takes them as they come. [default: 0]
     #[arg(long, value_name = "DURATION", value_parser = options::reorder)]
     reorder: Option<i64>,
+    /// What the kernel drops by itself in a live run: `keys`, what has none of the names, paths or users that rules ask
+    /// for, or `kinds`, only kinds of events that no rule wants. With `--record` it is `kinds`. [default: keys]
+    #[arg(long, value_name = "keys|kinds", conflicts_with_all = ["replay", "stdin"])]
+    pushdown: Option<options::Pushdown>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,6 +20,7 @@
 //! reorder_events = 65536
 //!
 //! [live]
+//! pushdown = "keys"
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
 //!
@@ -119,6 +120,8 @@ pub struct LiveConfig {
     pub ring_bytes: Option<u32>,
     /// `agent.id` of the events.
     pub agent_id: Option<String>,
+    /// As `--pushdown`.
+    pub pushdown: Option<String>,
 }
 
 /// Why a configuration file is refused.

@@ -2,7 +2,7 @@
 //!
 //! Goes in: [`LiveOptions`], and what happens on the host. Comes out: one [`Event`] at a time, enriched from the process
 //! table, in the order of event time; and a [`Ledger`] that accounts for every event the hooks saw. Nothing is decided
-//! here: no rule, no filter beyond kinds.
+//! here: no rule. What the kernel may drop is told by [`KernelFilter`].
 //!
 //! ```text
 //! tracepoints ─▶ kestrel_kinds ─▶ ring ─▶ Record::parse ─▶ ProcessTable ─▶ translate ─▶ sink(&Event)
@@ -35,6 +35,7 @@ mod enrich;
 mod environment;
 mod error;
 mod fields;
+mod filter;
 mod host;
 mod ledger;
 mod names;
@@ -51,11 +52,13 @@ mod translate;
 pub use enrich::Demand;
 pub use environment::Environment;
 pub use error::LiveError;
+pub use filter::KernelFilter;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
 
 use attach::{Attachments, Served};
+use filter::KernelTables;
 use pace::Pace;
 use translate::Translator;
 
@@ -106,6 +109,11 @@ impl KindSet {
         KindSet(self.0 | other.0)
     }
 
+    /// This set without `kind`.
+    pub fn without(self, kind: Kind) -> Self {
+        KindSet(self.0 & !(1 << kind.number()))
+    }
+
     /// This set and `kind`.
     pub fn with(self, kind: Kind) -> Self {
         KindSet(self.0 | 1 << kind.number())
@@ -138,6 +146,8 @@ pub struct LiveOptions {
     pub agent_id: String,
     /// What is found out in user space about events, because loaded rules ask for it.
     pub demand: Demand,
+    /// What the kernel drops beside whole kinds.
+    pub filter: KernelFilter,
     /// Limits of the process table.
     pub limits: Limits,
 }
@@ -154,6 +164,7 @@ impl Default for LiveOptions {
             environment: Environment::None,
             agent_id: String::new(),
             demand: Demand::default(),
+            filter: KernelFilter::default(),
             limits: Limits::default(),
         }
     }
@@ -168,6 +179,7 @@ pub struct LiveSource {
     set: [u32; 4],
     counters: PerCpuArray<MapData, [u64; 8]>,
     network_counters: PerCpuArray<MapData, [u64; 2]>,
+    tables: KernelTables,
     translator: Translator,
     follow_processes: bool,
     /// Keeps the programs loaded and attached.
@@ -202,7 +214,10 @@ impl LiveSource {
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
         let network_counters = attachments.take_map(kestrel_bpf::maps::NETWORK_COUNTERS)?;
 
+        let tables = KernelTables::take(&mut attachments)?;
+
         let (wanted, follow_processes) = (options.kinds, options.follow_processes);
+        let filter = options.filter.clone();
         let translator = Translator::new(options);
         let served = Vec::new();
         let mut source = LiveSource {
@@ -212,6 +227,7 @@ impl LiveSource {
             set,
             counters,
             network_counters,
+            tables,
             translator,
             follow_processes,
             attachments,
@@ -219,11 +235,13 @@ impl LiveSource {
             pace: Pace::default(),
             began: Instant::now(),
         };
+        source.set_filter(&filter)?;
         // First the events, then the look at who is there: so nobody is born unseen in between.
         source.set_kinds(wanted)?;
         let there =
             bootstrap::read_proc(Path::new("/proc")).map_err(|error| LiveError::system("reading /proc", error))?;
         source.translator.load(there);
+        source.tables.note_processes(source.translator.table());
         Ok(source)
     }
 
@@ -233,7 +251,7 @@ impl LiveSource {
         let (records, events) = self.drain(sink);
         let mut timeout = timeout;
         if let Some(looking) = self.pace.note(self.began.elapsed(), records) {
-            self.set = [self.set[0], self.set[1], u32::from(looking), 0];
+            self.set[2] = u32::from(looking);
             self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
             timeout = timeout.min(pace::SETTLING);
         }
@@ -289,6 +307,12 @@ impl LiveSource {
             Some(Err(error)) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Changes what the kernel drops beside whole kinds, for all kinds at once: every event passes the old filter or the new.
+    pub fn set_filter(&mut self, filter: &KernelFilter) -> Result<(), LiveError> {
+        self.set[3] = self.tables.fill(filter)?;
+        self.settings.set(0, self.set, 0).map_err(LiveError::map)
     }
 
     /// The kinds that are wanted and cannot be had on this host, and why.

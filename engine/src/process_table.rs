@@ -272,6 +272,11 @@ impl ProcessTable {
         std::iter::successors(parent_of(id), move |&id| parent_of(id)).take(ANCESTRY_LIMIT)
     }
 
+    /// All processes, alive and ended, in no order.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values()
+    }
+
     /// How many processes there are, alive and ended.
     pub fn len(&self) -> usize {
         self.processes.len()

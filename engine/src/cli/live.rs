@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{Demand, Environment, KindSet, LiveOptions, LiveSource};
+use kestrel_engine::live::{Demand, Environment, KernelFilter, KindSet, LiveOptions, LiveSource};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -16,7 +16,7 @@ use kestrel_schema::{EventKind, event_kinds};
 use serde_json::Value as Json;
 
 use super::Failure;
-use super::options::RunOptions;
+use super::options::{Pushdown, RunOptions};
 use super::report::say;
 use super::run::{ReadPacks, Run, stopped};
 
@@ -33,7 +33,13 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
     let kinds = wanted_kinds(&packs.packs);
     let environment = Environment::wanted_by(packs.packs.iter().map(|pack| pack.pack.ir()));
     let demand = wanted_fields(&packs.packs);
-    let live = LiveOptions { kinds, environment, demand, ..options.live.clone() };
+    // A recording is to have all events of its kinds, also those that no rule of today wants.
+    let filter = match options.record.is_some() || options.pushdown == Pushdown::Kinds {
+        true => KernelFilter::default(),
+        false => KernelFilter::of_packs(packs.packs.iter().map(|pack| &pack.pack), kinds),
+    };
+    let filtered: Vec<&str> = filter.kinds().filter(|&kind| kinds.contains(kind)).map(Kind::name).collect();
+    let live = LiveOptions { kinds, environment, demand, filter, ..options.live.clone() };
     let mut source = LiveSource::open(live).map_err(Failure::failed)?;
     let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     session.reorder(options.reorder);
@@ -46,6 +52,9 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
         run.stats.runtime,
         run.target_names(),
     ));
+    if !filtered.is_empty() {
+        say(&format!("of {} events the kernel drops those that no rule can want", filtered.join(", ")));
+    }
     for (kind, error) in source.unavailable() {
         say(&format!("no {} events on this host: {}", kind.name(), error.with_causes()));
     }

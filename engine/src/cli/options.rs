@@ -51,6 +51,7 @@ pub(super) struct RunOptions {
     pub(super) session: SessionOptions,
     pub(super) input: InputOptions,
     pub(super) live: LiveOptions,
+    pub(super) pushdown: Pushdown,
 }
 
 /// `--code-cache`.
@@ -121,6 +122,28 @@ impl FromStr for Mode {
             "detect" => Ok(Mode),
             "shadow" | "enforce" => Err(format!("mode `{word}` is not in this version, only `detect` is")),
             _ => Err("expected `detect`".to_owned()),
+        }
+    }
+}
+
+/// `--pushdown`: what the kernel is told of the rules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Pushdown {
+    /// Kinds of events, and names, paths and users that rules ask for.
+    #[default]
+    Keys,
+    /// Kinds of events alone.
+    Kinds,
+}
+
+impl FromStr for Pushdown {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Pushdown, String> {
+        match word {
+            "keys" => Ok(Pushdown::Keys),
+            "kinds" => Ok(Pushdown::Kinds),
+            _ => Err("expected `keys` or `kinds`".to_owned()),
         }
     }
 }
@@ -215,6 +238,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     let matcher = MatcherOptions { traced_endings, ..limits };
     let mut input = InputOptions::default();
     input.max_document = config.limits.max_document.unwrap_or(input.max_document);
+    let pushdown = of_config(config.live.pushdown.as_deref(), "live.pushdown", Pushdown::from_str)?;
     let mut live = LiveOptions::default();
     live.ring_bytes = config.live.ring_bytes.unwrap_or(live.ring_bytes);
     live.agent_id = config.live.agent_id.unwrap_or_default();
@@ -245,6 +269,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         },
         input,
         live,
+        pushdown: arguments.pushdown.or(pushdown).unwrap_or_default(),
     };
     options.check_outputs()?;
     options.check_resume()?;

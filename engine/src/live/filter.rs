@@ -1,0 +1,147 @@
+//! What the kernel may drop, beside whole kinds: the keys of all loaded packs, as tables for the kernel.
+//!
+//! Goes in: the packs' filter keys. Comes out: a [`KernelFilter`], one table for each kind that can be filtered, and
+//! [`KernelTables`], which puts it into the kernel, all kinds at one stroke. A kind that some pack wants whole is not
+//! filtered, and neither are those that the process table or other kinds live from.
+
+use std::collections::BTreeMap;
+
+use aya::maps::{Array, HashMap, MapData};
+use kestrel_bpf::filter::{FilterTable, TABLE_SIZE, Test, name_hash};
+use kestrel_bpf::layout::KINDS;
+use kestrel_bpf::record::Kind;
+use kestrel_ir::pack::{FilterTest, Pack};
+
+use super::attach::Attachments;
+use super::{KindSet, LiveError};
+use crate::process_table::ProcessTable;
+
+/// A table that lets more strange keys through than this is not worth asking.
+const MAX_FILL: f64 = 0.5;
+
+/// Tables by kind; a kind that has none passes as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KernelFilter {
+    tables: BTreeMap<u16, FilterTable>,
+}
+
+impl KernelFilter {
+    /// The filter under which every event passes that some rule of `packs` can want; `kinds` are those that are collected.
+    pub fn of_packs<'p>(packs: impl IntoIterator<Item = &'p Pack>, kinds: KindSet) -> KernelFilter {
+        let mut filter = KernelFilter::default();
+        let mut whole = KindSet::NONE;
+        for pack in packs {
+            for kind in Kind::ALL.into_iter().filter(|kind| pack.filters().wants(kind.number())) {
+                match pack.filter_keys().iter().find(|keys| keys.kind == kind.number()) {
+                    Some(keys) => {
+                        let table = filter.tables.entry(keys.kind).or_default();
+                        if !keys.keys.iter().all(|key| table.insert(test(key.test), &key.text)) {
+                            whole = whole.with(kind);
+                        }
+                    }
+                    None => whole = whole.with(kind),
+                }
+            }
+        }
+        let keeps =
+            |number: u16| Kind::from_number(number).is_none_or(|kind| whole.contains(kind) || feeds(kind, kinds));
+        filter.tables.retain(|number, table| !keeps(*number) && table.fill() < MAX_FILL);
+        filter
+    }
+
+    /// The kinds of which the kernel drops what no rule can want.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.tables.keys().filter_map(|&number| Kind::from_number(number))
+    }
+}
+
+/// Whether something else lives from the events of a kind: the process table, or another kind that is collected.
+fn feeds(kind: Kind, kinds: KindSet) -> bool {
+    let table = [Kind::Exec, Kind::Fork, Kind::Exit, Kind::UidChange, Kind::GidChange, Kind::SessionIdChange];
+    table.contains(&kind) || kinds.without(kind).with_helpers().contains(kind)
+}
+
+fn test(test: FilterTest) -> Test {
+    match test {
+        FilterTest::FileName => Test::FileName,
+        FilterTest::FileExtension => Test::FileExtension,
+        FilterTest::PathComponent => Test::PathComponent,
+        FilterTest::PathPrefix => Test::PathPrefix,
+        FilterTest::ProcessName => Test::ProcessName,
+        FilterTest::UserId => Test::UserId,
+    }
+}
+
+/// The kernel's side of the filter.
+pub(super) struct KernelTables {
+    tables: Array<MapData, [u8; TABLE_SIZE]>,
+    actors: HashMap<MapData, u32, [u64; 2]>,
+    /// Which half is in use, 0 or 1.
+    half: u32,
+    /// Which kinds have a table in each half.
+    set: [KindSet; 2],
+}
+
+/// A process that the kernel has noted itself is not noted again (`BPF_NOEXIST`).
+const UNLESS_KNOWN: u64 = 1;
+
+impl KernelTables {
+    pub(super) fn take(attachments: &mut Attachments) -> Result<KernelTables, LiveError> {
+        Ok(KernelTables {
+            tables: attachments.take_map(kestrel_bpf::maps::FILTERS)?,
+            actors: attachments.take_map(kestrel_bpf::maps::ACTORS)?,
+            half: 0,
+            set: [KindSet::NONE; 2],
+        })
+    }
+
+    /// Fills the half that is not in use and gives its number, which is in use once the caller has said so to the kernel.
+    pub(super) fn fill(&mut self, filter: &KernelFilter) -> Result<u32, LiveError> {
+        let half = 1 - self.half;
+        let mut set = KindSet::NONE;
+        for kind in Kind::ALL {
+            let table = filter.tables.get(&kind.number());
+            let old = self.set.get(half as usize).is_some_and(|set| set.contains(kind));
+            if table.is_none() && !old {
+                continue;
+            }
+            let bytes = table.map_or([0; TABLE_SIZE], FilterTable::bytes);
+            let place = half * u32::from(KINDS) + u32::from(kind.number());
+            self.tables.set(place, bytes, 0).map_err(LiveError::map)?;
+            if table.is_some() {
+                set = set.with(kind);
+            }
+        }
+        self.half = half;
+        self.set[half as usize] = set;
+        Ok(half)
+    }
+
+    /// Tells the kernel the names of processes that were there before its programs. One that has no room passes always.
+    pub(super) fn note_processes(&mut self, table: &ProcessTable) {
+        for process in table.processes() {
+            let id = process.facts.id;
+            if let Some(name) = name_hash(&process.image.name) {
+                // Known already, or the map is full: both are fine.
+                let _ = self.actors.insert(id.pid, [id.start_ticks, name], UNLESS_KNOWN);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_live_from_is_never_filtered() {
+        let all = KindSet::all();
+        for kind in [Kind::Exec, Kind::Fork, Kind::Exit, Kind::UidChange, Kind::ConnectionAttempted] {
+            assert!(feeds(kind, all), "{}", kind.name());
+        }
+        for kind in [Kind::FileCreate, Kind::FileOpen, Kind::Kill, Kind::Bind] {
+            assert!(!feeds(kind, all), "{}", kind.name());
+        }
+        assert!(!feeds(Kind::ConnectionAttempted, KindSet::NONE.with(Kind::ConnectionAttempted)));
+    }
+}
