@@ -122,7 +122,7 @@ struct kestrel_settings {
 	 * only when so many bytes wait.
 	 */
 	__u32 wake_bytes;
-	__u32 reserved;
+	__u32 cgroup_paths; /* whether exec records carry the path of the cgroup */
 };
 
 #include "kestrel_records_process.h"

@@ -157,7 +157,7 @@ pub struct LiveSource {
     ring: RingBuf<MapData>,
     kinds: Array<MapData, u32>,
     /// Not used after the start, but held: programs that are loaded later know it by its descriptor.
-    _settings: Array<MapData, [u32; 4]>,
+    settings: Array<MapData, [u32; 4]>,
     counters: PerCpuArray<MapData, [u64; 8]>,
     network_counters: PerCpuArray<MapData, [u64; 2]>,
     translator: Translator,
@@ -184,7 +184,8 @@ impl LiveSource {
         let mut attachments = Attachments::load(options.ring_bytes)?;
         let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        settings.set(0, [ignored, 0, 0, 0], 0).map_err(LiveError::map)?;
+        let cgroup_paths = u32::from(options.demand.wants_containers());
+        settings.set(0, [ignored, 0, 0, cgroup_paths], 0).map_err(LiveError::map)?;
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
@@ -196,7 +197,7 @@ impl LiveSource {
         let mut source = LiveSource {
             ring,
             kinds,
-            _settings: settings,
+            settings,
             counters,
             network_counters,
             translator,
@@ -275,8 +276,12 @@ impl LiveSource {
     }
 
     /// Changes what is found out in user space, from the next event on.
-    pub fn set_demand(&mut self, demand: Demand) {
+    pub fn set_demand(&mut self, demand: Demand) -> Result<(), LiveError> {
+        let [ignored, environment, wake_bytes, _] = self.settings.get(&0, 0).map_err(LiveError::map)?;
+        let cgroup_paths = u32::from(demand.wants_containers());
+        self.settings.set(0, [ignored, environment, wake_bytes, cgroup_paths], 0).map_err(LiveError::map)?;
         self.translator.set_demand(demand);
+        Ok(())
     }
 
     /// The names and types behind the events' field numbers. They never change.

@@ -162,6 +162,7 @@ fn records() -> [Record<'static>; 4] {
         filename: b"/bin/sleep",
         executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
         directory: ReversedPath::new(b"root\0", true),
+        cgroup: ReversedPath::new(b"", true),
         arguments: Arguments::new(b"sleep\x001\0"),
         environment: Arguments::new(b"HOME=/\0"),
         environment_total: 7,

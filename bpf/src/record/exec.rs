@@ -12,10 +12,12 @@ pub mod section {
     pub const EXECUTABLE: usize = 1;
     /// The working directory.
     pub const DIRECTORY: usize = 2;
+    /// The cgroup.
+    pub const CGROUP: usize = 3;
     /// The arguments.
-    pub const ARGUMENTS: usize = 3;
+    pub const ARGUMENTS: usize = 4;
     /// The environment.
-    pub const ENVIRONMENT: usize = 4;
+    pub const ENVIRONMENT: usize = 5;
 }
 
 /// The new image of a process.
@@ -31,6 +33,8 @@ pub struct Exec<'r> {
     pub executable: ReversedPath<'r>,
     /// The working directory, as the process sees it.
     pub directory: ReversedPath<'r>,
+    /// The cgroup in the hierarchy of version 2; empty and complete for its root, and also if it was not asked for.
+    pub cgroup: ReversedPath<'r>,
     /// The arguments.
     pub arguments: Arguments<'r>,
     /// The environment, each variable as `NAME=value`; empty unless it was asked for.
@@ -79,6 +83,7 @@ impl<'r> Exec<'r> {
             filename: filename.strip_suffix(b"\0").unwrap_or(filename),
             executable: path(section::EXECUTABLE)?,
             directory: path(section::DIRECTORY)?,
+            cgroup: path(section::CGROUP)?,
             arguments: Arguments::new(reader.section(section::ARGUMENTS)?),
             environment: Arguments::new(reader.section(section::ENVIRONMENT)?),
             environment_total: reader.fixed_u32(ENVIRONMENT_TOTAL)?,
@@ -93,6 +98,7 @@ impl<'r> Exec<'r> {
         writer.section(section::FILENAME, &[self.filename, b"\0"].concat());
         writer.section(section::EXECUTABLE, self.executable.as_bytes());
         writer.section(section::DIRECTORY, self.directory.as_bytes());
+        writer.section(section::CGROUP, self.cgroup.as_bytes());
         writer.section(section::ARGUMENTS, self.arguments.as_bytes());
         writer.section(section::ENVIRONMENT, self.environment.as_bytes());
     }

@@ -1,6 +1,8 @@
 //! The kinds of record, and what the tail of each is made of.
 
-use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT};
+use crate::layout::{
+    ARGUMENTS_LIMIT, CGROUP_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT,
+};
 
 /// Declares the kinds once: number, Rust name, name as people write it.
 macro_rules! kinds {
@@ -93,9 +95,9 @@ const EXEC_SECTIONS: [SectionLimit; SECTIONS] = [
     ("filename", PATH_LIMIT),
     ("executable", PATH_LIMIT),
     ("directory", PATH_LIMIT),
+    ("cgroup", CGROUP_LIMIT),
     ("arguments", ARGUMENTS_LIMIT),
     ("environment", ENVIRONMENT_LIMIT),
-    NONE,
 ];
 const NAME_SECTIONS: [SectionLimit; SECTIONS] = [("name", TEXT_LIMIT), NONE, NONE, NONE, NONE, NONE];
 const MODULE_SECTIONS: [SectionLimit; SECTIONS] =

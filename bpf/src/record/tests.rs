@@ -42,6 +42,7 @@ fn exec_record() -> Record<'static> {
             filename: b"/bin/sleep",
             executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
             directory: ReversedPath::new(b"", true),
+            cgroup: ReversedPath::new(b"", true),
             arguments: Arguments::new(b"sleep\x001\0"),
             environment: Arguments::new(b"HOME=/\0"),
             environment_total: 7,

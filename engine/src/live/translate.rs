@@ -360,6 +360,13 @@ impl Translator {
             is_fork: matches!(record.body, Body::Fork(_)),
             timestamp: self.event.timestamp,
         };
+        if let Body::Exec(exec) = &record.body
+            && !exec.cgroup.as_bytes().is_empty()
+        {
+            self.text.clear();
+            exec.cgroup.write_to(&mut self.text);
+            self.enricher.learn_cgroup(record.task.cgroup_id, &self.text);
+        }
         self.enricher.fill_process(&mut self.event, &self.fields.enrich, &actor, &self.table);
         if let Body::File(file) = &record.body
             && record.header.kind != Kind::FileDelete

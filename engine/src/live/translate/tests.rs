@@ -35,6 +35,7 @@ fn exec(timestamp: u64, sequence: u64, pid: u32, arguments: &'static [u8]) -> Ve
         filename: b"./tool",
         executable: ReversedPath::new(b"tool\0bin\0", true),
         directory: ReversedPath::new(b"home\0", true),
+        cgroup: ReversedPath::new(b"", true),
         arguments: Arguments::new(arguments),
         environment: Arguments::new(b""),
         environment_total: 0,
