@@ -27,7 +27,9 @@ struct kestrel_exec {
 	__u32 environment_total; /* true length of the environment, sent or not */
 };
 
-/* No sections. */
+/* The one section of a fork record: the cgroup's path, as that of an exec record. */
+#define KESTREL_FORK_CGROUP 0
+
 struct kestrel_fork {
 	__u64 creator_start_time; /* who called fork; not the parent after CLONE_PARENT */
 	__u32 creator_pid;

@@ -102,7 +102,7 @@ struct bpf_prog_aux {
 };
 
 struct bpf_prog {
-	int type;
+	enum bpf_prog_type type;
 	struct bpf_prog_aux *aux;
 };
 

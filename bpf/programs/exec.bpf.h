@@ -141,6 +141,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(kestrel_fork, struct task_struct *creator, struct task_struct *child)
 {
 	struct kestrel_counters *counters;
+	struct kestrel_settings *settings;
 	struct kestrel_scratch *scratch;
 
 	if (child->pid != child->tgid)
@@ -152,6 +153,9 @@ int BPF_PROG(kestrel_fork, struct task_struct *creator, struct task_struct *chil
 	kestrel_identify(scratch, child);
 	scratch->record.fork.creator_pid = creator->tgid;
 	scratch->record.fork.creator_start_time = BPF_CORE_READ(creator, group_leader, start_boottime);
+	settings = kestrel_get_settings();
+	if (settings && settings->cgroup_paths)
+		kestrel_write_cgroup(scratch, KESTREL_FORK_CGROUP, child);
 	kestrel_send(scratch, counters, KESTREL_KIND_FORK);
 	return 0;
 }

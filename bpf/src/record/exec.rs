@@ -4,7 +4,7 @@ use super::bytes::{Reader, Writer};
 use super::{Arguments, Flags, RecordError, ReversedPath};
 use crate::layout;
 
-/// Sections of an exec record's tail, as in `kestrel_records_process.h`.
+/// Sections of an exec record's tail, and of a fork record's, as in `kestrel_records_process.h`.
 pub mod section {
     /// What exec was asked to run.
     pub const FILENAME: usize = 0;
@@ -18,6 +18,8 @@ pub mod section {
     pub const ARGUMENTS: usize = 4;
     /// The environment.
     pub const ENVIRONMENT: usize = 5;
+    /// The cgroup, of a fork record.
+    pub const FORK_CGROUP: usize = 0;
 }
 
 /// The new image of a process.
@@ -45,11 +47,13 @@ pub struct Exec<'r> {
 
 /// A new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fork {
+pub struct Fork<'r> {
     /// When the process that called fork began.
     pub creator_start_time: u64,
     /// The process that called fork: the parent, except after `CLONE_PARENT`.
     pub creator_pid: u32,
+    /// As [`Exec::cgroup`].
+    pub cgroup: ReversedPath<'r>,
 }
 
 /// The end of a process.
@@ -104,12 +108,16 @@ impl<'r> Exec<'r> {
     }
 }
 
-impl Fork {
-    pub(super) fn parse(reader: Reader<'_>) -> Result<Self, RecordError> {
+impl<'r> Fork<'r> {
+    pub(super) fn parse(reader: Reader<'r>, flags: Flags) -> Result<Self, RecordError> {
         use layout::fork::*;
         Ok(Fork {
             creator_start_time: reader.fixed_u64(CREATOR_START_TIME)?,
             creator_pid: reader.fixed_u32(CREATOR_PID)?,
+            cgroup: ReversedPath::new(
+                reader.section(section::FORK_CGROUP)?,
+                flags.section(section::FORK_CGROUP).complete(),
+            ),
         })
     }
 
@@ -117,6 +125,7 @@ impl Fork {
         use layout::fork::*;
         writer.fixed(CREATOR_START_TIME, &self.creator_start_time.to_le_bytes());
         writer.fixed(CREATOR_PID, &self.creator_pid.to_le_bytes());
+        writer.section(section::FORK_CGROUP, self.cgroup.as_bytes());
     }
 }
 

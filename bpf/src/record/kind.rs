@@ -99,6 +99,7 @@ const EXEC_SECTIONS: [SectionLimit; SECTIONS] = [
     ("arguments", ARGUMENTS_LIMIT),
     ("environment", ENVIRONMENT_LIMIT),
 ];
+const FORK_SECTIONS: [SectionLimit; SECTIONS] = [("cgroup", CGROUP_LIMIT), NONE, NONE, NONE, NONE, NONE];
 const NAME_SECTIONS: [SectionLimit; SECTIONS] = [("name", TEXT_LIMIT), NONE, NONE, NONE, NONE, NONE];
 const MODULE_SECTIONS: [SectionLimit; SECTIONS] =
     [("name", TEXT_LIMIT), ("arguments", TEXT_LIMIT), ("path", PATH_LIMIT), NONE, NONE, NONE];
@@ -128,6 +129,7 @@ impl Kind {
     pub(super) fn sections(self) -> &'static [SectionLimit; SECTIONS] {
         match self {
             Kind::Exec => &EXEC_SECTIONS,
+            Kind::Fork => &FORK_SECTIONS,
             Kind::LookupRequested | Kind::LookupResult => &LOOKUP_SECTIONS,
             Kind::MemfdCreate | Kind::Bpf => &NAME_SECTIONS,
             Kind::LoadModule => &MODULE_SECTIONS,

@@ -80,7 +80,7 @@ fn all_records() -> Vec<Record<'static>> {
         Record {
             header: header(Kind::Fork),
             task: task(),
-            body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }),
+            body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9, cgroup: ReversedPath::new(b"x\0", true) }),
         },
         Record { header: header(Kind::Exit), task: task(), body: Body::Exit(Exit { status: 0x0300 }) },
     ];
