@@ -44,7 +44,7 @@ pub(crate) fn why(
     let names: Vec<&str> = kinds.iter().filter(|kind| wanted.contains(&kind.id)).map(|kind| kind.name).collect();
     let mut why = match names.len() {
         0 => format!("no kind of event can satisfy it, {because}; nothing passes for it"),
-        count if count == kinds.len() => "nothing is pushed down: events of every kind can satisfy it".to_owned(),
+        count if count == kinds.len() => "events of every kind can satisfy it".to_owned(),
         count => {
             format!("pushed down: {count} of {} kinds pass ({}), {because}", kinds.len(), list(names.into_iter()))
         }

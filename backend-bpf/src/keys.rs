@@ -213,7 +213,9 @@ impl Pieces {
         // What is whole of the beginning: up to the last slash.
         let beginning = self.parts.first().and_then(|first| first.strip_prefix('/'));
         let beginning = beginning.and_then(|first| first.rsplit_once('/')).and_then(|(whole, _)| prefix(whole));
-        let folder = self.parts.iter().filter_map(|part| folder_of(part)).max_by_key(|folder| folder.len());
+        // Of the beginning all folders are in it already.
+        let folders = self.parts.iter().skip(1).filter_map(|part| folder_of(part));
+        let folder = folders.max_by_key(|folder| folder.len());
         let folder = folder.map(|folder| (FOLDER, FilterTest::PathComponent, folder));
         let all = [name, beginning, folder, self.extension()];
         all.into_iter().flatten().min_by_key(|(cost, _, _)| *cost)

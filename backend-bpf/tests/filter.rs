@@ -3,7 +3,7 @@
 use kestrel_backend_bpf::{NAMED_RULES, RuleStep, compile};
 use kestrel_ir::guards::{analyze, kinds, required_kinds};
 use kestrel_ir::model::PredicateId;
-use kestrel_ir::pack::{Manifest, PackBuilder, RuleInfo};
+use kestrel_ir::pack::{FilterKey, FilterTest, KindKeys, Manifest, PackBuilder, RuleInfo};
 use kestrel_ir::text::parse;
 use kestrel_ir::verify::verify;
 use kestrel_schema::{EventKind, event_kinds};
@@ -50,7 +50,7 @@ node n5 = false
 "#;
 
 const NAME_STAYS: &str =
-    "; in user space: tests of `process.name`, because the kernel's filter knows the kind of an event alone";
+    "; the kernel compares `process.name` by 1 key (name of the process); in user space: tests of `process.name`";
 
 /// `category where node`, with more nodes from n6 on; the kinds that pass and the explanation.
 fn check(category: &str, nodes: &[&str], expected: &[u16], why: &str) {
@@ -79,14 +79,9 @@ fn kinds_are_pushed_down_with_their_reason() {
         "any",
         &["true"],
         &[1, 2, 3, 9],
-        "nothing is pushed down: events of every kind can satisfy it; the kind of an event decides all of it",
+        "events of every kind can satisfy it; the kind of an event decides all of it",
     );
-    check(
-        "any",
-        &["a4"],
-        &[1, 2, 3, 9],
-        &format!("nothing is pushed down: events of every kind can satisfy it{NAME_STAYS}"),
-    );
+    check("any", &["a4"], &[1, 2, 3, 9], &format!("events of every kind can satisfy it{NAME_STAYS}"));
     check("any", &["false"], &[], "it is never true, so no event passes for it");
     check(
         "a0",
@@ -119,8 +114,8 @@ fn kinds_are_pushed_down_with_their_reason() {
         "a1",
         &["a5"],
         &[9],
-        "pushed down: 1 of 4 kinds pass (file_create), by event.category exact [\"file\"]; in user space: tests of \
-         `process.args`, because the kernel's filter knows the kind of an event alone",
+        "pushed down: 1 of 4 kinds pass (file_create), by event.category exact [\"file\"]; of these the kernel can compare \
+         nothing, so that all events of these kinds pass; in user space: tests of `process.args`",
     );
 }
 
@@ -177,4 +172,27 @@ fn the_maps_fit_into_a_pack() {
         PackBuilder { filters: filters.clone(), ..PackBuilder::new(manifest, ir) }.build().expect("a valid pack");
     assert_eq!(pack.filters(), &filters);
     assert_eq!(pack.manifest().required_kinds, filters.kinds);
+}
+
+#[test]
+fn a_kind_has_keys_when_all_that_can_want_it_have_some() {
+    let file = |nodes: &str| {
+        let fields = "field f5 file.path : keyword
+atom a6 = f5 wildcard~ [\"*/.ssh/authorized_keys\", \"/etc/cron.d/*\"]\nnode n6 = a6\n";
+        let ir = parse(&format!("{TABLES}{fields}{nodes}")).expect("the tables");
+        verify(&ir).expect("valid tables");
+        compile(&ir, &KINDS).keys
+    };
+    let one = file("predicate p0 = a1 where n6\nrule \"r\" = event p0\n");
+    let key = |test, text: &str| FilterKey { test, text: text.to_owned() };
+    let expected = vec![key(FilterTest::FileName, "authorized_keys"), key(FilterTest::PathPrefix, "etc/cron.d")];
+    assert_eq!(one, [KindKeys { kind: 9, keys: expected.clone() }]);
+    let both =
+        file("predicate p0 = a1 where n6\npredicate p1 = a1 where n3\nrule \"r\" = event p0\nrule \"s\" = event p1\n");
+    let mut expected = expected;
+    expected.push(key(FilterTest::ProcessName, "sh"));
+    assert_eq!(both, [KindKeys { kind: 9, keys: expected }]);
+    let unnamed =
+        file("predicate p0 = a1 where n6\npredicate p1 = a1 where n4\nrule \"r\" = event p0\nrule \"s\" = event p1\n");
+    assert_eq!(unnamed, []);
 }

@@ -118,7 +118,9 @@ struct kestrel_settings {
 	__u32 ignored_pid; /* the engine; 0 for nobody */
 	__u32 environment; /* whether exec records carry the environment */
 	__u32 reader_looks; /* 0: the reader is woken whenever it has read all; 1: it looks by itself */
+	__u32 cgroup_paths; /* whether records of exec and fork carry the path of the cgroup */
 	__u32 filter_half; /* which half of `kestrel_filters` is in use, 0 or 1 */
+	__u32 reserved;
 };
 
 /* A table of keys; see kestrel_filter.h. */
@@ -203,8 +205,9 @@ KESTREL_SIZE(kestrel_record, 256);
 KESTREL_OFFSET(kestrel_settings, ignored_pid, 0);
 KESTREL_OFFSET(kestrel_settings, environment, 4);
 KESTREL_OFFSET(kestrel_settings, reader_looks, 8);
-KESTREL_OFFSET(kestrel_settings, filter_half, 12);
-KESTREL_SIZE(kestrel_settings, 16);
+KESTREL_OFFSET(kestrel_settings, cgroup_paths, 12);
+KESTREL_OFFSET(kestrel_settings, filter_half, 16);
+KESTREL_SIZE(kestrel_settings, 24);
 
 KESTREL_OFFSET(kestrel_filter, tests, 0);
 KESTREL_OFFSET(kestrel_filter, bits, 8);

@@ -29,8 +29,9 @@ pub mod maps {
     pub const RING: &str = "kestrel_ring";
     /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
     pub const KINDS: &str = "kestrel_kinds";
-    /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment,
-    /// whether the reader looks by itself and needs no wake-ups, and which half of [`FILTERS`] is in use.
+    /// Array of one `[u32; 6]`: the process whose own events are ignored, whether exec records carry the environment,
+    /// whether the reader looks by itself and needs no wake-ups, whether records of exec and fork carry the path of the
+    /// cgroup, which half of [`FILTERS`] is in use, and a reserved word.
     pub const SETTINGS: &str = "kestrel_settings";
     /// Array of [`crate::filter::FilterTable`]s, two for each of [`crate::layout::KINDS`] kinds: half 0, then half 1.
     pub const FILTERS: &str = "kestrel_filters";

@@ -174,9 +174,9 @@ impl Default for LiveOptions {
 pub struct LiveSource {
     ring: RingBuf<MapData>,
     kinds: Array<MapData, u32>,
-    settings: Array<MapData, [u32; 4]>,
+    settings: Array<MapData, [u32; 6]>,
     /// What `settings` holds.
-    set: [u32; 4],
+    set: [u32; 6],
     counters: PerCpuArray<MapData, [u64; 8]>,
     network_counters: PerCpuArray<MapData, [u64; 2]>,
     tables: KernelTables,
@@ -205,9 +205,16 @@ impl LiveSource {
     /// ```
     pub fn open(options: LiveOptions) -> Result<LiveSource, LiveError> {
         let mut attachments = Attachments::load(options.ring_bytes)?;
-        let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
+        let mut settings: Array<_, [u32; 6]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        let set = [ignored, u32::from(options.environment != Environment::None), 0, 0];
+        let set = [
+            ignored,
+            u32::from(options.environment != Environment::None),
+            0,
+            u32::from(options.demand.wants_containers()),
+            0,
+            0,
+        ];
         settings.set(0, set, 0).map_err(LiveError::map)?;
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
@@ -311,7 +318,7 @@ impl LiveSource {
 
     /// Changes what the kernel drops beside whole kinds, for all kinds at once: every event passes the old filter or the new.
     pub fn set_filter(&mut self, filter: &KernelFilter) -> Result<(), LiveError> {
-        self.set[3] = self.tables.fill(filter)?;
+        self.set[4] = self.tables.fill(filter)?;
         self.settings.set(0, self.set, 0).map_err(LiveError::map)
     }
 
@@ -326,8 +333,12 @@ impl LiveSource {
     }
 
     /// Changes what is found out in user space, from the next event on.
-    pub fn set_demand(&mut self, demand: Demand) {
+    pub fn set_demand(&mut self, demand: Demand) -> Result<(), LiveError> {
+        let [ignored, environment, reader_looks, _] = self.set;
+        self.set = [ignored, environment, reader_looks, u32::from(demand.wants_containers())];
+        self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
         self.translator.set_demand(demand);
+        Ok(())
     }
 
     /// The names and types behind the events' field numbers. They never change.

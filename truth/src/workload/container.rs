@@ -14,7 +14,7 @@ use crate::expect::{Expected, Want};
 use crate::sys;
 
 /// 64 digits, as container runtimes give them.
-const ID: &str = "6b65737472656c0000000000000000000000000000000000000000000074727468";
+const ID: &str = "6b65737472656c00000000000000000000000000000000000000000074727468";
 
 /// The folder of the second cgroup hierarchy, if there is one that takes new groups.
 fn hierarchy() -> Option<PathBuf> {
