@@ -101,8 +101,9 @@ struct bpf_prog_aux {
 	char name[16];
 };
 
+
 struct bpf_prog {
-	int type;
+	enum bpf_prog_type type; /* as in the kernel: a relocation against an integer is refused */
 	struct bpf_prog_aux *aux;
 };
 

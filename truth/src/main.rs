@@ -48,6 +48,8 @@ enum Command {
         /// Only these roles.
         only: Vec<String>,
     },
+    /// What `kestrel-engine doctor --json` prints.
+    Doctor,
     /// The first process of a virtual machine: mounts what is needed, runs, prints the results and powers off.
     Init,
 }
@@ -66,12 +68,18 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { only, json } => run(&only, json),
         Command::Workload { only } => workload::run(&only).map(|_| 0),
+        Command::Doctor => doctor(),
         Command::Init => guest::init(),
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => told(&error),
     }
+}
+
+fn doctor() -> Result<u8> {
+    writeln!(std::io::stdout(), "{}", kestrel_engine::doctor::diagnose().json())?;
+    Ok(0)
 }
 
 fn told(error: &anyhow::Error) -> ExitCode {

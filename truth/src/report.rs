@@ -104,6 +104,7 @@ pub fn json(comparison: &Comparison, watched: &Watched) -> Json {
             "wanted": count.expected,
             "seen": count.seen,
             "extra": count.extra,
+            "extra_examples": count.extra_examples,
             "unreadable": count.unreadable,
             "fields": fields.collect::<Vec<_>>(),
             "not_compared": count.not_compared,
