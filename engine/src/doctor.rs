@@ -102,7 +102,7 @@ fn in_short(reason: &str) -> String {
     };
     let mut lines = reason.lines().filter(said);
     let first = lines.next().unwrap_or_default();
-    match lines.last() {
+    match lines.next_back() {
         Some(last) => format!("{first} … {last}"),
         None => first.to_owned(),
     }
