@@ -56,6 +56,8 @@
 
 /* kestrel_task.flags */
 #define KESTREL_TASK_KERNEL_THREAD 1
+/* Who it is was remembered: the rest is as it was when the socket got its peer, or its question. */
+#define KESTREL_TASK_REMEMBERED 2
 
 #define KESTREL_OFFSET(type, field, offset) \
 	_Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)
@@ -124,6 +126,7 @@ struct kestrel_settings {
 };
 
 #include "kestrel_records_process.h"
+#include "kestrel_records_network.h"
 #include "kestrel_records_file.h"
 
 /* One record without its tail. */
@@ -136,6 +139,7 @@ struct kestrel_record {
 		struct kestrel_exec exec;
 		struct kestrel_fork fork;
 		struct kestrel_exit exit;
+		struct kestrel_network network;
 		struct kestrel_kill kill;
 		struct kestrel_ptrace ptrace;
 		struct kestrel_memfd memfd;

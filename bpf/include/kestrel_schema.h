@@ -48,19 +48,19 @@ enum kestrel_kind {
 	KESTREL_KIND_FILE_CHOWN = 20,
 	/* A file got one more name, by a hard or a symbolic link. */
 	KESTREL_KIND_FILE_LINK = 21,
-	/* A process asked to connect. Not produced yet. */
+	/* A process asked to connect. */
 	KESTREL_KIND_CONNECTION_ATTEMPTED = 22,
-	/* A process accepted a connection. Not produced yet. */
+	/* A process accepted a connection. */
 	KESTREL_KIND_CONNECTION_ACCEPTED = 23,
-	/* A process gave a socket its own address. Not produced yet. */
+	/* A process gave a socket its own address. */
 	KESTREL_KIND_BIND = 24,
-	/* A process began to wait for connections. Not produced yet. */
+	/* A process began to wait for connections. */
 	KESTREL_KIND_LISTEN = 25,
-	/* A connection ended. Not produced yet. */
+	/* A connection ended. */
 	KESTREL_KIND_DISCONNECT_RECEIVED = 26,
-	/* A process asked for a name. Not produced yet. */
+	/* A process asked for a name. */
 	KESTREL_KIND_LOOKUP_REQUESTED = 27,
-	/* A name server answered. Not produced yet. */
+	/* A name server answered. */
 	KESTREL_KIND_LOOKUP_RESULT = 28,
 	/* One more than the greatest number: the size of a table indexed by kind. */
 	KESTREL_KIND_LIMIT = 29,

@@ -18,5 +18,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #include "exec.bpf.h"
 #include "process.bpf.h"
+#include "network.bpf.h"
 #include "memory.bpf.h"
 #include "file.bpf.h"

@@ -19,6 +19,8 @@ pub const PATH_LIMIT: usize = 4096;
 pub const ARGUMENTS_LIMIT: usize = 65536;
 /// The longest environment section, in bytes; a longer one loses its end.
 pub const ENVIRONMENT_LIMIT: usize = 32768;
+/// The longest DNS message that a lookup's record carries; a longer one loses its end.
+pub const MESSAGE_LIMIT: usize = 4096;
 /// The longest section of short text, such as a module's parameters; a longer one loses its end.
 pub const TEXT_LIMIT: usize = 1024;
 /// The size of a task's short name, with its NUL.
@@ -70,6 +72,13 @@ offsets!(
     exit, 4, { STATUS = 0 }
 );
 offsets!(
+    /// `struct kestrel_network`.
+    network, 64, {
+        ROLE = 0, FAMILY = 4, PROTOCOL = 6, BYTES_SENT = 8, BYTES_RECEIVED = 16, LOCAL_ADDRESS = 24,
+        REMOTE_ADDRESS = 40, LOCAL_PORT = 56, REMOTE_PORT = 58, MESSAGE_LENGTH = 60,
+    }
+);
+offsets!(
     /// `struct kestrel_target`, at the start of what has one.
     target, 16, { START_TIME = 0, PID = 8 }
 );
@@ -106,6 +115,7 @@ const _: () = assert!(record::TASK + task::SIZE == record::SECTIONS);
 const _: () = assert!(record::SECTIONS + 4 * SECTIONS == record::FIXED);
 const _: () = assert!(record::FIXED + FIXED_SIZE == record::SIZE);
 const _: () = assert!(exec::SIZE <= FIXED_SIZE && fork::SIZE <= FIXED_SIZE && exit::SIZE <= FIXED_SIZE);
+const _: () = assert!(network::SIZE <= FIXED_SIZE);
 const _: () = assert!(kill::SIZE <= FIXED_SIZE && ptrace::SIZE <= FIXED_SIZE && memfd::SIZE <= FIXED_SIZE);
 const _: () = assert!(target::SIZE <= kill::SIGNAL && memory::SIZE <= FIXED_SIZE && bpf::SIZE <= FIXED_SIZE);
 const _: () = assert!(file::SIZE <= FIXED_SIZE);
@@ -119,6 +129,7 @@ mod tests {
         include_str!("../include/kestrel_records.h"),
         include_str!("../include/kestrel_records_process.h"),
         include_str!("../include/kestrel_records_file.h"),
+        include_str!("../include/kestrel_records_network.h"),
     );
 
     fn defined(name: &str) -> u64 {
@@ -162,6 +173,7 @@ mod tests {
             ("kestrel_exec", exec::TABLE, exec::SIZE),
             ("kestrel_fork", fork::TABLE, fork::SIZE),
             ("kestrel_exit", exit::TABLE, exit::SIZE),
+            ("kestrel_network", network::TABLE, network::SIZE),
             ("kestrel_target", target::TABLE, target::SIZE),
             ("kestrel_kill", kill::TABLE, kill::SIZE),
             ("kestrel_ptrace", ptrace::TABLE, ptrace::SIZE),
@@ -187,6 +199,7 @@ mod tests {
         assert_eq!(ARGUMENTS_LIMIT as u64, defined("KESTREL_ARGUMENTS_LIMIT"));
         assert_eq!(TEXT_LIMIT as u64, defined("KESTREL_TEXT_LIMIT"));
         assert_eq!(COMM_LIMIT as u64, defined("KESTREL_COMM_LIMIT"));
+        assert_eq!(MESSAGE_LIMIT as u64, defined("KESTREL_MESSAGE_LIMIT"));
         for kind in Kind::ALL {
             let of_the_schema = kestrel_schema::event_kind(kind.name()).expect("the schema knows every kind");
             assert_eq!(kind.number(), of_the_schema.id);

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! What only one kind has is read in one file for each area: [`exec`] for the life of processes, [`process`] for what they
-//! do to themselves and to each other, [`file`] for files.
+//! do to themselves and to each other, [`file`] for files, [`network`] for connections, sockets and lookups.
 
 use crate::layout::{COMM_LIMIT, RECORD_VERSION, SECTIONS};
 
@@ -19,6 +19,7 @@ mod encode;
 pub mod exec;
 pub mod file;
 mod kind;
+pub mod network;
 mod parse;
 pub mod process;
 mod sections;
@@ -26,6 +27,7 @@ mod sections;
 pub use exec::{Exec, Exit, Fork};
 pub use file::{File, FileName, Original};
 pub use kind::Kind;
+pub use network::{Network, Role};
 pub use process::{Bpf, Kill, Memfd, Memory, Module, Ptrace, Target};
 pub use sections::{Arguments, ReversedPath, push_lossy};
 
@@ -157,6 +159,8 @@ pub struct Task {
     pub network_namespace: u32,
     /// Whether this is a thread of the kernel.
     pub kernel_thread: bool,
+    /// Whether who it is was remembered from an earlier call, all values with it.
+    pub remembered: bool,
     /// The thread that acts.
     pub thread_id: u32,
     /// The short name, padded with NULs.
@@ -193,6 +197,8 @@ pub enum Body<'r> {
     Exit(Exit),
     /// See [`Kind::SessionIdChange`]; the task says which session.
     SessionIdChange,
+    /// A connection, a socket or a lookup: see [`Kind::ConnectionAttempted`] and those behind it.
+    Network(Network<'r>),
     /// See [`Kind::UidChange`]; the task says which users.
     UidChange,
     /// See [`Kind::GidChange`]; the task says which groups.

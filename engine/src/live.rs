@@ -27,19 +27,26 @@ use crate::process_table::{Limits, ProcessTable, bootstrap};
 
 mod attach;
 mod btf;
+mod cgroup;
 mod clock;
+mod containers;
+pub mod dns;
+mod enrich;
 mod error;
 mod fields;
 mod host;
 mod ledger;
 mod names;
+mod network;
 mod probe;
+mod proc_files;
 mod programs;
 mod source;
 mod sys;
 mod tracefs;
 mod translate;
 
+pub use enrich::Demand;
 pub use error::LiveError;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
@@ -72,6 +79,22 @@ impl KindSet {
     /// The kinds of these numbers, as a pack or a schema lists them. Numbers that no program produces are left out.
     pub fn from_numbers(numbers: &[u16]) -> Self {
         numbers.iter().filter_map(|&number| Kind::from_number(number)).fold(KindSet::NONE, KindSet::with)
+    }
+
+    /// This set, and the kinds without which the kernel does not know whose the others are: the end of a connection and
+    /// the answer of a name server come by packets, and belong to who connected, accepted or asked.
+    fn with_helpers(self) -> Self {
+        let mut all = self;
+        if self.contains(Kind::LookupResult) {
+            all = all.with(Kind::LookupRequested);
+        }
+        if all.contains(Kind::LookupRequested) || self.contains(Kind::DisconnectReceived) {
+            all = all.with(Kind::ConnectionAttempted);
+        }
+        if self.contains(Kind::DisconnectReceived) {
+            all = all.with(Kind::ConnectionAccepted);
+        }
+        all
     }
 
     /// Both sets together.
@@ -107,6 +130,8 @@ pub struct LiveOptions {
     pub capabilities: bool,
     /// `agent.id`; the host's id when empty.
     pub agent_id: String,
+    /// What is found out in user space about events, because loaded rules ask for it.
+    pub demand: Demand,
     /// Limits of the process table.
     pub limits: Limits,
 }
@@ -121,6 +146,7 @@ impl Default for LiveOptions {
             ignore_self: true,
             capabilities: true,
             agent_id: String::new(),
+            demand: Demand::default(),
             limits: Limits::default(),
         }
     }
@@ -133,6 +159,7 @@ pub struct LiveSource {
     /// Not used after the start, but held: programs that are loaded later know it by its descriptor.
     _settings: Array<MapData, [u32; 4]>,
     counters: PerCpuArray<MapData, [u64; 8]>,
+    network_counters: PerCpuArray<MapData, [u64; 2]>,
     translator: Translator,
     follow_processes: bool,
     /// Keeps the programs loaded and attached.
@@ -161,6 +188,7 @@ impl LiveSource {
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
+        let network_counters = attachments.take_map(kestrel_bpf::maps::NETWORK_COUNTERS)?;
 
         let (wanted, follow_processes) = (options.kinds, options.follow_processes);
         let translator = Translator::new(options);
@@ -170,6 +198,7 @@ impl LiveSource {
             kinds,
             _settings: settings,
             counters,
+            network_counters,
             translator,
             follow_processes,
             attachments,
@@ -219,7 +248,7 @@ impl LiveSource {
     pub fn set_kinds(&mut self, kinds: KindSet) -> Result<(), LiveError> {
         self.translator.set_kinds(kinds);
         let table = if self.follow_processes { KindSet::of_the_process_table() } else { KindSet::NONE };
-        let wanted = kinds.union(table);
+        let wanted = kinds.union(table).with_helpers();
         let switch = |map: &mut Array<MapData, u32>, on: bool| {
             let changed = Kind::ALL.into_iter().filter(|&kind| wanted.contains(kind) == on);
             changed.into_iter().try_for_each(|kind| map.set(u32::from(kind.number()), u32::from(on), 0))
@@ -245,6 +274,11 @@ impl LiveSource {
         self.served.iter().filter_map(|served| Some((served.kind, *served.by.as_ref().ok()?)))
     }
 
+    /// Changes what is found out in user space, from the next event on.
+    pub fn set_demand(&mut self, demand: Demand) {
+        self.translator.set_demand(demand);
+    }
+
     /// The names and types behind the events' field numbers. They never change.
     pub fn fields(&self) -> &FieldTable {
         self.translator.fields()
@@ -261,6 +295,10 @@ impl LiveSource {
         for kind in Kind::ALL {
             let by_cpu = self.counters.get(&u32::from(kind.number()), 0).map_err(LiveError::map)?;
             ledger.count(kind, |part| by_cpu.iter().for_each(|&words| part.kernel.add(words)));
+        }
+        for &[full, unknown] in self.network_counters.get(&0, 0).map_err(LiveError::map)?.iter() {
+            ledger.owners_full += full;
+            ledger.owners_unknown += unknown;
         }
         Ok(ledger)
     }

@@ -357,6 +357,8 @@ fn live_json(ledger: &Ledger) -> Json {
         "late": ledger.late,
         "latest_nanoseconds": ledger.latest,
         "clock_steps": ledger.clock_steps,
+        "owners_full": ledger.owners_full,
+        "owners_unknown": ledger.owners_unknown,
     })
 }
 

@@ -8,7 +8,9 @@ use std::path::Path;
 use eqlc::compile::{CompileOptions, PackOptions, build_pack, compile_query, compile_rules};
 use eqlc::rules::{files, load_all};
 use eqlc::syntax::Dialect;
-use kestrel_bpf::record::{Arguments, Body, Exec, Exit, Flags, Fork, Header, Kind, Record, ReversedPath, Task};
+use kestrel_bpf::record::{
+    Arguments, Body, Exec, Exit, Flags, Fork, Header, Kind, Network, Record, ReversedPath, Role, Task,
+};
 use kestrel_ir::text;
 use kestrel_schema::Schema;
 
@@ -82,6 +84,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     seeds.entry("klog").or_default().push(start.to_vec());
     seeds.entry("klog").or_default().push(fs::read(root.join("engine/tests/fixture/version-1.0.klog"))?);
     seeds.insert("klog_index", vec![index(40, 18, 64), index(40, 0, 64), index(3, 999, 5), index(0, 64, 0)]);
+    seeds.insert("dns", vec![dns(false), dns(true)]);
     for (target, seeds) in seeds {
         let folder = root.join("fuzz/corpus").join(target);
         fs::create_dir_all(&folder)?;
@@ -123,6 +126,16 @@ fn strings(value: &toml::Value, out: &mut Vec<String>) {
     }
 }
 
+/// A question, and an answer that refers back to it.
+fn dns(answer: bool) -> Vec<u8> {
+    let mut seed = vec![0x12, 0x34, if answer { 0x81 } else { 0x01 }, 0x80, 0, 1, 0, u8::from(answer), 0, 0, 0, 0];
+    seed.extend_from_slice(b"\x07example\x03org\0\0\x01\0\x01");
+    if answer {
+        seed.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x07");
+    }
+    seed
+}
+
 /// A range of times, and a time index of so many blocks; `docs/klog-format.md` has the layout.
 fn index(entries: u32, stored: u32, header: u32) -> Vec<u8> {
     let mut seed = vec![10, 20];
@@ -139,7 +152,7 @@ fn index(entries: u32, stored: u32, header: u32) -> Vec<u8> {
     seed
 }
 
-fn records() -> [Record<'static>; 3] {
+fn records() -> [Record<'static>; 4] {
     let header = |kind| Header { kind, timestamp: 1_000, sequence: 1, cpu: 0, flags: Flags(0) };
     let task =
         Task { start_time: 42, pid: 42, parent_pid: 1, comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0", ..Task::default() };
@@ -150,10 +163,23 @@ fn records() -> [Record<'static>; 3] {
         executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
         directory: ReversedPath::new(b"root\0", true),
         arguments: Arguments::new(b"sleep\x001\0"),
+        environment: Arguments::new(b"HOME=/\0"),
+        environment_total: 7,
+    };
+    let network = Network {
+        role: Role::Connected,
+        protocol: 17,
+        local: ([192, 0, 2, 1], 40_000).into(),
+        remote: ([192, 0, 2, 53], 53).into(),
+        bytes_sent: 0,
+        bytes_received: 0,
+        message: b"abc",
+        message_length: 3,
     };
     [
         Record { header: header(Kind::Exec), task, body: Body::Exec(exec) },
         Record { header: header(Kind::Fork), task, body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }) },
         Record { header: header(Kind::Exit), task, body: Body::Exit(Exit { status: 0x0300 }) },
+        Record { header: header(Kind::LookupRequested), task, body: Body::Network(network) },
     ]
 }

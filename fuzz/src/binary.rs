@@ -115,13 +115,14 @@ fn with_length(data: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(feature = "engine")]
-pub use with_engine::{documents, klog, klog_index};
+pub use with_engine::{dns, documents, klog, klog_index};
 
 #[cfg(feature = "engine")]
 mod with_engine {
     use std::io::Cursor;
 
     use kestrel_engine::input::{Input, InputOptions, Item};
+    use kestrel_engine::live::dns::{DnsError, MESSAGE_LIMIT, Message, within_stream};
     use kestrel_engine::klog::{LogHeader, LogItem, LogReader, LogWriter, RecordHead, TimeRange};
     use kestrel_ir::event::{Event, FieldTable};
     use kestrel_ir::event_json::Decoder;
@@ -207,6 +208,20 @@ mod with_engine {
         head.extend_from_slice(&checksum.to_le_bytes());
         head.extend_from_slice(&payload);
         head
+    }
+
+    /// A message is read or refused, and within limits; cut, it gives no more than whole.
+    pub fn dns(data: &[u8]) {
+        let Ok(whole) = Message::parse(data) else { return };
+        assert!(data.len() <= MESSAGE_LIMIT && whole.questions.len() <= 4 && whole.addresses.len() <= 64);
+        assert!(whole.questions.iter().all(|question| (1..=1024).contains(&question.name.len())));
+        match Message::parse(data.get(..data.len() / 2).unwrap_or_default()) {
+            Ok(half) => {
+                assert!(whole.questions.starts_with(&half.questions) && whole.addresses.starts_with(&half.addresses));
+            }
+            Err(error) => assert!(matches!(error, DnsError::TooShort(_)), "{error}"),
+        }
+        let _ = within_stream(data).map(Message::parse);
     }
 
     /// Reading documents ends, whatever the bytes, and decoding each gives an event or an error.

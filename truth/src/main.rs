@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use kestrel_engine::live::{KindSet, LiveError, LiveOptions, LiveSource};
+use kestrel_engine::live::{Demand, KindSet, LiveError, LiveOptions, LiveSource};
 
 /// Known acts, and a comparison of what the live engine says about them with what was done.
 #[derive(Debug, Parser)]
@@ -89,7 +89,8 @@ fn told(error: &anyhow::Error) -> ExitCode {
 
 fn run(only: &[String], json: bool) -> Result<u8> {
     // Everything is watched here but this process itself.
-    let options = LiveOptions { kinds: KindSet::all(), ring_bytes: 32 << 20, ..LiveOptions::default() };
+    let options =
+        LiveOptions { kinds: KindSet::all(), demand: Demand::all(), ring_bytes: 32 << 20, ..LiveOptions::default() };
     let source = match LiveSource::open(options) {
         Ok(source) => source,
         Err(error @ (LiveError::Capabilities { .. } | LiveError::NoBtf { .. })) => {

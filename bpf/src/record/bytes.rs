@@ -62,6 +62,16 @@ impl<'r> Reader<'r> {
         Ok(u64::from_le_bytes(self.array(offset)?))
     }
 
+    /// Bytes of the fixed part, by their place there.
+    pub(super) fn fixed_array<const N: usize>(self, offset: usize) -> Result<[u8; N], RecordError> {
+        self.array(layout::record::FIXED + offset)
+    }
+
+    /// A number of the fixed part, by its place there.
+    pub(super) fn fixed_u16(self, offset: usize) -> Result<u16, RecordError> {
+        self.u16(layout::record::FIXED + offset)
+    }
+
     /// A number of the fixed part, by its place there.
     pub(super) fn fixed_u32(self, offset: usize) -> Result<u32, RecordError> {
         self.u32(layout::record::FIXED + offset)

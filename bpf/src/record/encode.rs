@@ -20,6 +20,7 @@ impl Record<'_> {
             Body::Exec(exec) => exec.encode(&mut writer),
             Body::Fork(fork) => fork.encode(&mut writer),
             Body::Exit(exit) => exit.encode(&mut writer),
+            Body::Network(network) => network.encode(&mut writer),
             Body::SessionIdChange | Body::UidChange | Body::GidChange => {}
             Body::Kill(kill) => kill.encode(&mut writer),
             Body::Ptrace(ptrace) => ptrace.encode(&mut writer),
@@ -61,7 +62,7 @@ impl Record<'_> {
             (MOUNT_NAMESPACE, task.mount_namespace),
             (PID_NAMESPACE, task.pid_namespace),
             (NETWORK_NAMESPACE, task.network_namespace),
-            (FLAGS, u32::from(task.kernel_thread)),
+            (FLAGS, u32::from(task.kernel_thread) | u32::from(task.remembered) << 1),
             (THREAD_ID, task.thread_id),
         ] {
             writer.put(layout::header::SIZE + offset, &value.to_le_bytes());

@@ -1,6 +1,6 @@
 //! The kinds of record, and what the tail of each is made of.
 
-use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT};
+use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT};
 
 /// Declares the kinds once: number, Rust name, name as people write it.
 macro_rules! kinds {
@@ -104,6 +104,8 @@ const PATH_SECTIONS: [SectionLimit; SECTIONS] = [("path", PATH_LIMIT), NONE, NON
 const FILE_SECTIONS: [SectionLimit; SECTIONS] =
     [("path", PATH_LIMIT), ("name", PATH_LIMIT), ("other path", PATH_LIMIT), ("other name", PATH_LIMIT), NONE, NONE];
 
+const LOOKUP_SECTIONS: [SectionLimit; SECTIONS] = [("message", MESSAGE_LIMIT), NONE, NONE, NONE, NONE, NONE];
+
 impl Kind {
     /// The number that stands for this kind in records, filter map and counters.
     pub fn number(self) -> u16 {
@@ -124,6 +126,7 @@ impl Kind {
     pub(super) fn sections(self) -> &'static [SectionLimit; SECTIONS] {
         match self {
             Kind::Exec => &EXEC_SECTIONS,
+            Kind::LookupRequested | Kind::LookupResult => &LOOKUP_SECTIONS,
             Kind::MemfdCreate | Kind::Bpf => &NAME_SECTIONS,
             Kind::LoadModule => &MODULE_SECTIONS,
             Kind::Mmap | Kind::Mprotect => &PATH_SECTIONS,

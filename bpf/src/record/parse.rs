@@ -2,7 +2,7 @@
 
 use super::bytes::Reader;
 use super::process::{Bpf, Kill, Memfd, Memory, Module, Ptrace};
-use super::{Body, Exec, Exit, File, Flags, Fork, Header, Kind, Record, RecordError, Task};
+use super::{Body, Exec, Exit, File, Flags, Fork, Header, Kind, Network, Record, RecordError, Task};
 use crate::layout::{self, RECORD_VERSION};
 
 impl<'r> Record<'r> {
@@ -39,6 +39,13 @@ impl<'r> Record<'r> {
             Kind::Fork => Body::Fork(Fork::parse(reader)?),
             Kind::Exit => Body::Exit(Exit::parse(reader)?),
             Kind::SessionIdChange => Body::SessionIdChange,
+            Kind::ConnectionAttempted
+            | Kind::ConnectionAccepted
+            | Kind::Bind
+            | Kind::Listen
+            | Kind::DisconnectReceived
+            | Kind::LookupRequested
+            | Kind::LookupResult => Body::Network(Network::parse(reader)?),
             Kind::UidChange => Body::UidChange,
             Kind::GidChange => Body::GidChange,
             Kind::Kill => Body::Kill(Kill::parse(reader)?),
@@ -56,7 +63,6 @@ impl<'r> Record<'r> {
             | Kind::FileChmod
             | Kind::FileChown
             | Kind::FileLink => Body::File(File::parse(reader, header.flags)?),
-            _ => return Err(RecordError::Kind { found: number }),
         };
         Ok(Record { header, task: parse_task(reader)?, body })
     }
@@ -89,6 +95,7 @@ fn parse_task(reader: Reader<'_>) -> Result<Task, RecordError> {
         pid_namespace: u32(PID_NAMESPACE)?,
         network_namespace: u32(NETWORK_NAMESPACE)?,
         kernel_thread: u32(FLAGS)? & 1 != 0,
+        remembered: u32(FLAGS)? & 2 != 0,
         thread_id: u32(THREAD_ID)?,
         comm: reader.array(layout::header::SIZE + COMM)?,
     })

@@ -49,8 +49,32 @@ fn exec_record() -> Record<'static> {
     }
 }
 
+fn network(address: &str) -> Network<'static> {
+    let end = |port| std::net::SocketAddr::new(address.parse().expect("an address"), port);
+    Network {
+        role: Role::Connected,
+        protocol: network::UDP,
+        local: end(40_000),
+        remote: end(53),
+        bytes_sent: 1,
+        bytes_received: 2,
+        message: b"",
+        message_length: 3,
+    }
+}
+
 fn all_records() -> Vec<Record<'static>> {
     let mut records = vec![
+        Record {
+            header: header(Kind::LookupRequested),
+            task: task(),
+            body: Body::Network(Network { message: b"abc", ..network("2001:db8::1") }),
+        },
+        Record {
+            header: header(Kind::Bind),
+            task: Task { remembered: true, ..task() },
+            body: Body::Network(network("192.0.2.1")),
+        },
         exec_record(),
         Record {
             header: header(Kind::Fork),

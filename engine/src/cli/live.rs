@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{KindSet, LiveOptions, LiveSource};
+use kestrel_engine::live::{Demand, KindSet, LiveOptions, LiveSource};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -31,7 +31,9 @@ const LAST_BATCHES: usize = 64;
 pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) -> Result<u8, Failure> {
     let prepared = packs.prepare(options)?;
     let kinds = wanted_kinds(&packs.packs);
-    let mut source = LiveSource::open(LiveOptions { kinds, ..options.live.clone() }).map_err(Failure::failed)?;
+    let demand = wanted_fields(&packs.packs);
+    let live = LiveOptions { kinds, demand, ..options.live.clone() };
+    let mut source = LiveSource::open(live).map_err(Failure::failed)?;
     let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     session.reorder(options.reorder);
     let mut run = Run::new(options, packs, session, "live")?;
@@ -110,6 +112,11 @@ fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
     let asked = |kind: &Kind| packs.iter().any(|pack| pack.pack.filters().wants(kind.number()));
     let wanted = |kind: &Kind| live.contains(*kind) && asked(kind);
     Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
+}
+
+/// What is to be found out in user space, because some rule asks for it.
+fn wanted_fields(packs: &[NamedPack]) -> Demand {
+    Demand::of_fields(packs.iter().flat_map(|pack| pack.pack.manifest().required_fields.iter().map(String::as_str)))
 }
 
 /// How many rules have a term that no kind of live event can match.

@@ -7,11 +7,14 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use aya::programs::{BtfTracePoint, Program, TracePoint};
+use aya::programs::{
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, SockOps, TracePoint,
+};
 use aya::{Btf, Ebpf, EbpfLoader};
 use kestrel_bpf::record::Kind;
 
-use super::programs::{self, Attach, Hook, Plan};
+use super::cgroup::CgroupRoot;
+use super::programs::{self, Attach, CgroupPlace, Hook, Plan};
 use super::source::Tier;
 use super::tracefs::TraceFs;
 use super::{KindSet, LiveError, probe, sys};
@@ -29,11 +32,15 @@ pub(super) struct Attachments {
     types: Option<Btf>,
     /// Opened when the first system call is wanted.
     tracefs: Option<TraceFs>,
+    /// Opened when the first program of a cgroup is wanted.
+    cgroup: Option<CgroupRoot>,
 }
 
 /// What keeps a program at its place.
 enum Link {
     Typed(aya::programs::tp_btf::BtfTracePointLinkId),
+    Packets(aya::programs::cgroup_skb::CgroupSkbLinkId),
+    Sockets(aya::programs::sock_ops::SockOpsLinkId),
     /// Closing it detaches.
     SystemCall {
         _link: OwnedFd,
@@ -63,7 +70,13 @@ impl Attachments {
             .map_max_entries(kestrel_bpf::maps::EXEC_SCRATCH, cpus)
             .load(kestrel_bpf::OBJECT)
             .map_err(LiveError::object)?;
-        Ok(Attachments { programs: Some(programs), links: HashMap::new(), types: Some(btf), tracefs: None })
+        Ok(Attachments {
+            programs: Some(programs),
+            links: HashMap::new(),
+            types: Some(btf),
+            tracefs: None,
+            cgroup: None,
+        })
     }
 
     /// A map of the object, which the caller owns from now on and must hold as long as this: programs that are loaded
@@ -160,18 +173,28 @@ impl Attachments {
                 let link = sys::attach_to_tracepoint(fd.as_fd().as_raw_fd(), number);
                 Link::SystemCall { _link: link.map_err(|error| LiveError::attach(hook.attach, error))? }
             }
+            Attach::Cgroup(place) => {
+                let root = match &self.cgroup {
+                    Some(root) => root,
+                    None => self.cgroup.insert(CgroupRoot::open()?),
+                };
+                attach_to_cgroup(program, place, root).map_err(|error| LiveError::program(name, error))?
+            }
         };
         self.links.insert(hook, link);
         Ok(())
     }
 
     fn detach(&mut self, hook: Hook) {
-        let Some(Link::Typed(link)) = self.links.remove(&hook) else { return };
+        let Some(link) = self.links.remove(&hook) else { return };
         let program = self.programs.as_mut().and_then(|programs| programs.program_mut(hook.program));
-        if let Some(Program::BtfTracePoint(program)) = program {
-            // It can only fail for a link that is not there any more.
-            let _ = program.detach(link);
-        }
+        // It can only fail for a link that is not there any more.
+        let _ = match (link, program) {
+            (Link::Typed(link), Some(Program::BtfTracePoint(program))) => program.detach(link),
+            (Link::Packets(link), Some(Program::CgroupSkb(program))) => program.detach(link),
+            (Link::Sockets(link), Some(Program::SockOps(program))) => program.detach(link),
+            _ => Ok(()),
+        };
     }
 
     /// Numbers of the programs that are loaded.
@@ -199,6 +222,26 @@ impl Drop for Attachments {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// Beside other programs, whoever they belong to: a link adds to what is there (Linux 5.7 and later).
+fn attach_to_cgroup(program: &mut Program, place: CgroupPlace, root: &CgroupRoot) -> Result<Link, ProgramError> {
+    let direction = match place {
+        CgroupPlace::Egress => CgroupSkbAttachType::Egress,
+        CgroupPlace::Ingress => CgroupSkbAttachType::Ingress,
+        CgroupPlace::SocketOperations => {
+            let program: &mut SockOps = program.try_into()?;
+            if program.fd().is_err() {
+                program.load()?;
+            }
+            return program.attach(root, CgroupAttachMode::Single).map(Link::Sockets);
+        }
+    };
+    let program: &mut CgroupSkb = program.try_into()?;
+    if program.fd().is_err() {
+        program.load()?;
+    }
+    program.attach(root, direction, CgroupAttachMode::Single).map(Link::Packets)
 }
 
 fn kernel_types() -> Result<Btf, LiveError> {

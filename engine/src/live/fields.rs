@@ -103,6 +103,52 @@ numbered!(
 );
 
 numbered!(
+    /// What is found out in user space.
+    EnrichFields {
+        container_id: "container.id",
+        container_runtime: "container.runtime",
+        container_name: "container.name",
+        container_image: "container.image.name",
+        container_tag: "container.image.tag",
+        container_privileged: "container.security_context.privileged",
+        orchestrator_type: "orchestrator.type",
+        orchestrator_namespace: "orchestrator.namespace",
+        resource_type: "orchestrator.resource.type",
+        resource_id: "orchestrator.resource.id",
+        resource_name: "orchestrator.resource.name",
+        entry_source_ip: "process.entry_leader.entry_meta.source.ip",
+        process_md5: "process.hash.md5",
+        process_sha1: "process.hash.sha1",
+        process_sha256: "process.hash.sha256",
+        file_md5: "file.hash.md5",
+        file_sha1: "file.hash.sha1",
+        file_sha256: "file.hash.sha256",
+        file_header: "file.Ext.header_bytes",
+        file_entropy: "file.Ext.entropy",
+    }
+);
+
+numbered!(
+    /// What only one end of a connection has: below `source.` and `destination.`.
+    EndFields { ip: "ip", port: "port", address: "address", bytes: "bytes" }
+);
+
+numbered!(
+    /// What connections and lookups have beside their ends.
+    TrafficFields {
+        direction: "network.direction",
+        transport: "network.transport",
+        network_type: "network.type",
+        protocol: "network.protocol",
+        dns_id: "dns.id",
+        question_name: "dns.question.name",
+        question_type: "dns.question.type",
+        response_code: "dns.response_code",
+        resolved_ip: "dns.resolved_ip",
+    }
+);
+
+numbered!(
     /// What processes do to themselves and to each other.
     ActFields {
         saved_user_id: "user.Ext.saved.id",
@@ -167,6 +213,10 @@ pub(super) struct Fields {
     pub(super) table: FieldTable,
     pub(super) event: EventFields,
     pub(super) process: ProcessFields,
+    pub(super) enrich: EnrichFields,
+    pub(super) traffic: TrafficFields,
+    pub(super) source: EndFields,
+    pub(super) destination: EndFields,
     pub(super) act: ActFields,
     pub(super) file: FileFields,
     pub(super) own: ImageFields,
@@ -182,6 +232,10 @@ impl Fields {
         let mut table = FieldTable::new();
         Fields {
             event: EventFields::intern(&mut table, &schema, ""),
+            enrich: EnrichFields::intern(&mut table, &schema, ""),
+            traffic: TrafficFields::intern(&mut table, &schema, ""),
+            source: EndFields::intern(&mut table, &schema, "source."),
+            destination: EndFields::intern(&mut table, &schema, "destination."),
             own: ImageFields::intern(&mut table, &schema, "process."),
             parent: ImageFields::intern(&mut table, &schema, "process.parent."),
             session_leader: ImageFields::intern(&mut table, &schema, "process.session_leader."),

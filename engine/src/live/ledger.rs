@@ -59,6 +59,10 @@ pub struct Ledger {
     pub latest: u64,
     /// Times the wall clock was found to be set.
     pub clock_steps: u64,
+    /// Connections whose process was not remembered for want of room.
+    pub owners_full: u64,
+    /// Ends of connections and answers of name servers whose process is not known: flagged, and delivered.
+    pub owners_unknown: u64,
 }
 
 impl Default for Ledger {
@@ -70,6 +74,8 @@ impl Default for Ledger {
             late: 0,
             latest: 0,
             clock_steps: 0,
+            owners_full: 0,
+            owners_unknown: 0,
         }
     }
 }

@@ -17,6 +17,19 @@ pub(super) enum Attach {
     Enter(&'static str),
     /// The end of a system call, by its name.
     Leave(&'static str),
+    /// The root of the cgroups of version 2, and so every cgroup.
+    Cgroup(CgroupPlace),
+}
+
+/// What a program of a cgroup sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum CgroupPlace {
+    /// Packets that its sockets send.
+    Egress,
+    /// Packets that its sockets receive.
+    Ingress,
+    /// What its TCP sockets do.
+    SocketOperations,
 }
 
 impl std::fmt::Display for Attach {
@@ -26,6 +39,9 @@ impl std::fmt::Display for Attach {
             Attach::Tracepoint(name) => write!(f, "tp_btf/{name}"),
             Attach::Enter(name) => write!(f, "tracepoint/syscalls/sys_enter_{name}"),
             Attach::Leave(name) => write!(f, "tracepoint/syscalls/sys_exit_{name}"),
+            Attach::Cgroup(CgroupPlace::Egress) => f.write_str("cgroup_skb/egress"),
+            Attach::Cgroup(CgroupPlace::Ingress) => f.write_str("cgroup_skb/ingress"),
+            Attach::Cgroup(CgroupPlace::SocketOperations) => f.write_str("sockops"),
         }
     }
 }
@@ -73,6 +89,27 @@ const fn leave(program: &'static str, call: &'static str) -> Hook {
     Hook { program, attach: Attach::Leave(call) }
 }
 
+/// A hook at the root of the cgroups.
+const fn cgroup(program: &'static str, place: CgroupPlace) -> Hook {
+    Hook { program, attach: Attach::Cgroup(place) }
+}
+
+/// Connections of TCP by a cgroup's program, or where there are no cgroups by the change of the socket's state; and those
+/// of all other protocols.
+const CONNECT: [Need; 2] = [
+    need(&[
+        cgroup("kestrel_tcp_connect", CgroupPlace::SocketOperations),
+        tracepoint("kestrel_tcp_attempt", "inet_sock_set_state"),
+    ]),
+    need(&[leave("kestrel_connect", "connect")]),
+];
+const ACCEPT: Need = need(&[leave("kestrel_accept4", "accept4")]);
+/// Newer architectures have `accept4` alone.
+const OLD_ACCEPT: Need = Need { hooks: &[leave("kestrel_accept", "accept")], optional: true };
+/// Forgets owners of connections too, so that whoever remembers them needs it.
+const TCP_STATE: Need = need(&[tracepoint("kestrel_tcp_state", "inet_sock_set_state")]);
+const QUESTION: Need = need(&[cgroup("kestrel_question", CgroupPlace::Egress)]);
+const ANSWER: Need = need(&[cgroup("kestrel_answer", CgroupPlace::Ingress)]);
 /// A hook at the begin of a system call.
 const fn enter(program: &'static str, call: &'static str) -> Hook {
     Hook { program, attach: Attach::Enter(call) }
@@ -123,6 +160,13 @@ pub(super) const PLANS: &[Plan] = &[
         ],
     },
     Plan { kind: Kind::SessionIdChange, tier: Tier::B, needs: &[need(&[leave("kestrel_setsid", "setsid")])] },
+    Plan { kind: Kind::ConnectionAttempted, tier: Tier::B, needs: &CONNECT },
+    Plan { kind: Kind::ConnectionAccepted, tier: Tier::B, needs: &[ACCEPT, OLD_ACCEPT] },
+    Plan { kind: Kind::Bind, tier: Tier::B, needs: &[need(&[leave("kestrel_bind", "bind")])] },
+    Plan { kind: Kind::Listen, tier: Tier::B, needs: &[TCP_STATE] },
+    Plan { kind: Kind::DisconnectReceived, tier: Tier::B, needs: &[TCP_STATE] },
+    Plan { kind: Kind::LookupRequested, tier: Tier::B, needs: &[QUESTION, TCP_STATE] },
+    Plan { kind: Kind::LookupResult, tier: Tier::B, needs: &[ANSWER, TCP_STATE] },
     Plan { kind: Kind::Ptrace, tier: Tier::B, needs: &[need(&[leave("kestrel_ptrace", "ptrace")])] },
     Plan { kind: Kind::Kill, tier: Tier::B, needs: &[need(&[tracepoint("kestrel_kill", "signal_generate")])] },
     Plan { kind: Kind::MemfdCreate, tier: Tier::B, needs: &[need(&[leave("kestrel_memfd", "memfd_create")])] },

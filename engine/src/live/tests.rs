@@ -12,7 +12,9 @@ use kestrel_ir::event::{EventFlags, FieldValue};
 use super::*;
 
 mod call;
+mod enrich;
 mod file;
+mod network;
 mod process;
 
 /// Events of the whole host arrive, so each test picks those of its own processes.

@@ -52,7 +52,9 @@ impl TraceFs {
         let path = match attach {
             Attach::Enter(call) => format!("sys_enter_{call}/id"),
             Attach::Leave(call) => format!("sys_exit_{call}/id"),
-            Attach::Tracepoint(_) => return Err(LiveError::attach(attach, std::io::ErrorKind::Unsupported.into())),
+            Attach::Tracepoint(_) | Attach::Cgroup(_) => {
+                return Err(LiveError::attach(attach, std::io::ErrorKind::Unsupported.into()));
+            }
         };
         let read = || -> std::io::Result<u64> {
             let file = openat(&self.root, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;

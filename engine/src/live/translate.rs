@@ -10,6 +10,7 @@ use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
 use super::clock::Clock;
+use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
@@ -25,6 +26,9 @@ mod process;
 
 use images::{ImageWriter, push_display, push_some};
 
+/// `S_IFREG`: only such files have content.
+const REGULAR: u32 = 0o100_000;
+
 /// Turns records into events; see the head of this file.
 pub(super) struct Translator {
     fields: Fields,
@@ -36,6 +40,7 @@ pub(super) struct Translator {
     clock: Clock,
     users: Names,
     groups: Names,
+    enricher: Enricher,
     ledger: Ledger,
     /// The last number of each CPU.
     sequences: Vec<u64>,
@@ -70,6 +75,7 @@ impl Translator {
             clock: Clock::new(),
             users: Names::new("/etc/passwd"),
             groups: Names::new("/etc/group"),
+            enricher: Enricher::new(options.demand),
             ledger: Ledger::default(),
             sequences: Vec::new(),
             latest: 0,
@@ -85,6 +91,10 @@ impl Translator {
 
     pub(super) fn set_kinds(&mut self, kinds: KindSet) {
         self.kinds = kinds;
+    }
+
+    pub(super) fn set_demand(&mut self, demand: super::Demand) {
+        self.enricher.set_demand(demand);
     }
 
     pub(super) fn fields(&self) -> &FieldTable {
@@ -200,6 +210,8 @@ impl Translator {
                     return News::Unchanged;
                 }
             }
+            // What was remembered is older than what the table knows; and nobody has number 0.
+            Body::Network(_) if task.remembered || task.pid == 0 => {}
             _ => self.table.look(facts, task.comm()),
         }
         News::Event
@@ -218,9 +230,13 @@ impl Translator {
             self.event.flags.insert(EventFlags::UNREADABLE);
         }
         self.fill_event(record, timestamp);
-        self.fill_task(record);
-        let id = facts(&record.task).id;
-        self.fill_lineage(id);
+        // Nobody has number 0: then it is not known who acted.
+        if record.task.pid != 0 {
+            let id = facts(&record.task).id;
+            self.fill_task(record);
+            self.fill_lineage(id);
+            self.enrich(record, id);
+        }
         match &record.body {
             Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
             Body::Exit(exit) => self.fill_end(*exit),
@@ -331,6 +347,29 @@ impl Translator {
         if let Some(previous) = &process.previous {
             push_some(writer.event, fields.process.previous_executable, &previous.executable);
             previous.arguments().for_each(|argument| writer.event.push_text(fields.process.previous_args, argument));
+        }
+    }
+
+    fn enrich(&mut self, record: &Record<'_>, id: EntityId) {
+        let actor = Actor {
+            id,
+            process: self.table.get(id),
+            cgroup: record.task.cgroup_id,
+            mount_namespace: record.task.mount_namespace,
+            is_exec: matches!(record.body, Body::Exec(_)),
+            is_fork: matches!(record.body, Body::Fork(_)),
+            timestamp: self.event.timestamp,
+        };
+        self.enricher.fill_process(&mut self.event, &self.fields.enrich, &actor, &self.table);
+        if let Body::File(file) = &record.body
+            && record.header.kind != Kind::FileDelete
+            && file.file_type.is_none_or(|kind| kind == REGULAR)
+            && self.enricher.wants_files()
+        {
+            self.text.clear();
+            file.name.write_to(&mut self.text);
+            let inode = file.inode.map(|(inode, _)| inode);
+            self.enricher.fill_file(&mut self.event, &self.fields.enrich, &actor, &self.text, inode);
         }
     }
 

@@ -53,6 +53,14 @@ pub fn read_proc(proc: &Path) -> std::io::Result<Vec<Snapshot>> {
     Ok(snapshots)
 }
 
+/// Which process has that number now.
+pub fn entity_of(proc: &Path, pid: u32) -> Option<EntityId> {
+    let stat = read_limited(&proc.join(pid.to_string()).join("stat"), 4096)?;
+    let start_ticks = Stat::parse(&stat)?.start_ticks as i64;
+    let start_ticks = u64::try_from(start_ticks.saturating_sub(boot_offset_ticks(proc))).ok()?;
+    Some(EntityId::from_start_ticks(pid, start_ticks))
+}
+
 /// Ticks that this reader's time namespace adds to start times, which the kernel's records do not have.
 fn boot_offset_ticks(proc: &Path) -> i64 {
     let text = std::fs::read_to_string(proc.join("self/timens_offsets")).unwrap_or_default();

@@ -21,8 +21,12 @@ pub enum EntryKind {
     Ssm,
     /// Through Teleport.
     Teleport,
-    /// By login on a console or a terminal.
+    /// Through the Kubernetes node agent.
+    Kubelet,
+    /// By login on a terminal: a serial line, or the one of a display manager's session.
     Terminal,
+    /// By login on a virtual console or the system console.
+    Console,
     /// The first process of a container, or a process put into one.
     Container,
     /// A thread of the kernel.
@@ -37,7 +41,9 @@ impl EntryKind {
             EntryKind::Sshd => "sshd",
             EntryKind::Ssm => "ssm",
             EntryKind::Teleport => "teleport",
+            EntryKind::Kubelet => "kubelet",
             EntryKind::Terminal => "terminal",
+            EntryKind::Console => "console",
             EntryKind::Container => "container",
             EntryKind::KernelThread => "kthread",
         }
@@ -84,6 +90,10 @@ fn entry_kind(process: &Process, parent: Option<&Process>) -> Option<EntryKind> 
         return Some(EntryKind::Container);
     }
     let parent = parent?;
+    // Put into a namespace of process numbers that its creator is not in, as `docker exec` and the like do.
+    if facts.namespace_pid != facts.id.pid && parent.facts.namespace_pid == parent.facts.id.pid {
+        return Some(EntryKind::Container);
+    }
     if facts.session != facts.id.pid {
         return None;
     }
@@ -92,13 +102,20 @@ fn entry_kind(process: &Process, parent: Option<&Process>) -> Option<EntryKind> 
         return Some(EntryKind::Container);
     }
     match name {
-        "sshd" | "sshd-session" => Some(EntryKind::Sshd),
+        "sshd" | "sshd-session" | "dropbear" => Some(EntryKind::Sshd),
         "ssm-session-worker" | "amazon-ssm-agent" => Some(EntryKind::Ssm),
         "teleport" => Some(EntryKind::Teleport),
-        "login" | "agetty" | "getty" | "gdm-session-worker" => Some(EntryKind::Terminal),
+        "kubelet" => Some(EntryKind::Kubelet),
+        "login" | "agetty" | "getty" if is_console(facts.tty) => Some(EntryKind::Console),
+        "login" | "agetty" | "getty" | "gdm-session-worker" | "sddm-helper" => Some(EntryKind::Terminal),
         _ if parent.facts.id.pid == 1 => Some(EntryKind::Init),
         _ => None,
     }
+}
+
+/// `/dev/tty0` to `/dev/tty63`, and `/dev/console` (Documentation/admin-guide/devices.txt of the kernel).
+fn is_console(tty: (u32, u32)) -> bool {
+    matches!(tty, (4, 0..=63) | (5, 1))
 }
 
 /// Puts parents before their children. A parent that is missing, or a circle in made-up input, does no harm.

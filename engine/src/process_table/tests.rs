@@ -100,6 +100,10 @@ fn entry_leaders_are_where_people_and_services_come_in() {
         snapshot(leader(20, 20, Some(id(1, 1))), "containerd-shim-runc-v2"),
         snapshot(Facts { namespace_pid: 1, ..leader(21, 21, Some(id(20, 20))) }, "nginx"),
         snapshot(inside(22, 22, Some(id(21, 21)), 21), "nginx"),
+        snapshot(Facts { namespace_pid: 9, ..leader(23, 23, Some(id(12, 12))) }, "sh"),
+        snapshot(Facts { tty: (4, 1), ..leader(31, 31, Some(id(30, 30))) }, "bash"),
+        snapshot(leader(30, 30, Some(id(1, 1))), "login"),
+        snapshot(Facts { tty: (4, 64), ..leader(32, 32, Some(id(30, 30))) }, "bash"),
     ]);
     let entry = |pid: u32| {
         let process = table.by_pid(pid).expect("loaded");
@@ -111,6 +115,9 @@ fn entry_leaders_are_where_people_and_services_come_in() {
     assert_eq!(entry(10), (10, Some("init")));
     assert_eq!(entry(13), (12, Some("sshd")));
     assert_eq!(entry(22), (21, Some("container")));
+    assert_eq!(entry(23), (23, Some("container")), "put into one by somebody outside");
+    assert_eq!(entry(31), (31, Some("console")));
+    assert_eq!(entry(32), (32, Some("terminal")), "a serial line");
     let vim = table.by_pid(13).expect("loaded");
     assert_eq!(vim.session_leader, Some(id(12, 12)));
     assert_eq!(vim.group_leader, Some(id(13, 13)));

@@ -5,6 +5,7 @@ use kestrel_ir::event::FieldNumber;
 
 use super::images::{push_display, push_some};
 use super::{Translator, names};
+use crate::live::network;
 use crate::process_table::EntityId;
 
 impl Translator {
@@ -13,6 +14,7 @@ impl Translator {
         let (fields, task) = (&self.fields.act, &record.task);
         let event = &mut self.event;
         match &record.body {
+            Body::Network(socket) => network::fill(event, &self.fields, record.header.kind, socket),
             Body::UidChange => {
                 push_display(event, &mut self.text, fields.saved_user_id, task.saved_user_id);
                 push_display(event, &mut self.text, fields.changed_user_id, task.effective_user_id);
