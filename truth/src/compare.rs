@@ -57,7 +57,7 @@ pub struct KindCount {
 pub type Comparison = BTreeMap<String, KindCount>;
 
 /// Kinds whose events come from much that a program does besides its acts: only the wanted ones are looked at.
-const BUSY: [&str; 10] = [
+const BUSY: [&str; 13] = [
     "file_open",
     "file_create",
     "file_modify",
@@ -68,6 +68,9 @@ const BUSY: [&str; 10] = [
     "mmap",
     "mprotect",
     "kill",
+    "bind",
+    "listen",
+    "disconnect_received",
 ];
 
 /// What a class of sources cannot give, because it does not see the file itself: calls name a path, and it is looked up after they

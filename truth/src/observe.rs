@@ -57,7 +57,7 @@ fn in_short(reason: &str) -> String {
                 && !line.starts_with("verification time")
                 && !line.starts_with(": ")
         })
-        .last();
+        .next_back();
     match told {
         Some(last) => format!("{first} … {last}"),
         None => first.to_owned(),

@@ -1,5 +1,6 @@
 //! The comparison for people and for programs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
@@ -54,6 +55,9 @@ pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) ->
         for lost in &count.lost {
             writeln!(out, "{name}: not seen: {lost}")?;
         }
+        if count.unreadable > 0 {
+            writeln!(out, "{name}: {} of {} with a value that could not be read", count.unreadable, count.seen)?;
+        }
         for extra in &count.extra_examples {
             writeln!(out, "{name}: nobody wanted: {extra}")?;
         }
@@ -71,9 +75,15 @@ pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) ->
             let names: Vec<&str> = count.not_claimed.iter().map(String::as_str).collect();
             writeln!(out, "{name}: not collected: {}", names.join(", "))?;
         }
-        if count.seen > 0 && !count.not_compared.is_empty() {
-            writeln!(out, "{name}: not compared: {}", count.not_compared.join(", "))?;
-        }
+    }
+    let mut not_compared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let seen: Vec<_> = comparison.iter().filter(|(_, count)| count.seen > 0).collect();
+    for (name, count) in &seen {
+        count.not_compared.iter().for_each(|field| not_compared.entry(field).or_default().push(name));
+    }
+    for (field, kinds) in not_compared {
+        let kinds = if kinds.len() == seen.len() { "every kind".to_owned() } else { kinds.join(", ") };
+        writeln!(out, "not compared: {field} of {kinds}")?;
     }
     let ledger = if watched.balanced { "balanced" } else { "NOT balanced" };
     writeln!(out, "ledger: {ledger}, {} lost", watched.lost)?;
