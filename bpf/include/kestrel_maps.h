@@ -214,10 +214,7 @@ static __always_inline __u64 kestrel_wake_flags(void)
 {
 	struct kestrel_settings *settings = kestrel_get_settings();
 
-	if (!settings || !settings->wake_bytes)
-		return 0;
-	return bpf_ringbuf_query(&kestrel_ring, BPF_RB_AVAIL_DATA) >= settings->wake_bytes ? BPF_RB_FORCE_WAKEUP :
-											       BPF_RB_NO_WAKEUP;
+	return settings && settings->reader_looks ? BPF_RB_NO_WAKEUP : 0;
 }
 
 /*

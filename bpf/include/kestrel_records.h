@@ -117,11 +117,7 @@ struct kestrel_counters {
 struct kestrel_settings {
 	__u32 ignored_pid; /* the engine; 0 for nobody */
 	__u32 environment; /* whether exec records carry the environment */
-	/*
-	 * 0: the reader is woken whenever it has read all. Otherwise it looks by itself every now and then, and is woken
-	 * only when so many bytes wait.
-	 */
-	__u32 wake_bytes;
+	__u32 reader_looks; /* 0: the reader is woken whenever it has read all; 1: it looks by itself */
 	__u32 reserved;
 };
 
@@ -191,7 +187,7 @@ KESTREL_SIZE(kestrel_record, 256);
 
 KESTREL_OFFSET(kestrel_settings, ignored_pid, 0);
 KESTREL_OFFSET(kestrel_settings, environment, 4);
-KESTREL_OFFSET(kestrel_settings, wake_bytes, 8);
+KESTREL_OFFSET(kestrel_settings, reader_looks, 8);
 KESTREL_SIZE(kestrel_settings, 16);
 
 KESTREL_OFFSET(kestrel_counters, produced, 0);

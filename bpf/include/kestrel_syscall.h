@@ -37,12 +37,12 @@ struct kestrel_arguments {
 static __always_inline void kestrel_saved_arguments(struct pt_regs *registers, struct kestrel_arguments *out)
 {
 #if defined(__TARGET_ARCH_x86)
-	out->value[0] = BPF_CORE_READ(registers, di);
-	out->value[1] = BPF_CORE_READ(registers, si);
-	out->value[2] = BPF_CORE_READ(registers, dx);
-	out->value[3] = BPF_CORE_READ(registers, r10);
-	out->value[4] = BPF_CORE_READ(registers, r8);
-	out->value[5] = BPF_CORE_READ(registers, r9);
+	out->value[0] = registers->di;
+	out->value[1] = registers->si;
+	out->value[2] = registers->dx;
+	out->value[3] = registers->r10;
+	out->value[4] = registers->r8;
+	out->value[5] = registers->r9;
 #else
 #error "no system call arguments for this architecture"
 #endif
@@ -65,7 +65,7 @@ static __always_inline bool kestrel_failed(__s64 result)
 
 static __always_inline struct task_struct *kestrel_current(void)
 {
-	return (struct task_struct *)bpf_get_current_task();
+	return (struct task_struct *)bpf_get_current_task_btf();
 }
 
 /* The process that the current thread belongs to. */
@@ -77,13 +77,12 @@ static __always_inline __u32 kestrel_current_pid(void)
 /* The open file behind a descriptor of `task`, or NULL. */
 static __noinline struct file *kestrel_file_of(struct task_struct *task, __s32 descriptor)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
+	struct fdtable *table = task->files->fdt;
 	struct file *file = 0;
 
-	if (descriptor < 0 || !table || (__u32)descriptor >= BPF_CORE_READ(table, max_fds))
+	if (descriptor < 0 || !table || (__u32)descriptor >= table->max_fds)
 		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
+	bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor);
 	return file;
 }
 

@@ -101,9 +101,8 @@ struct bpf_prog_aux {
 	char name[16];
 };
 
-
 struct bpf_prog {
-	enum bpf_prog_type type; /* as in the kernel: a relocation against an integer is refused */
+	enum bpf_prog_type type;
 	struct bpf_prog_aux *aux;
 };
 

@@ -225,12 +225,10 @@ static __noinline int kestrel_written(__s64 result, __s32 descriptor)
 	if (!file)
 		return 0;
 	inode = BPF_CORE_READ(file, f_inode);
-	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
-		return 0;
 	key = (__u64)file;
 	value = (__u64)inode;
 	known = bpf_map_lookup_elem(&kestrel_modified, &key);
-	if (known && *known == value)
+	if ((known && *known == value) || (BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFREG)
 		return 0;
 	bpf_map_update_elem(&kestrel_modified, &key, &value, BPF_ANY);
 	kestrel_open_file(KESTREL_KIND_FILE_MODIFY, file, 0, 0);

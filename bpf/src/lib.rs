@@ -28,8 +28,8 @@ pub mod maps {
     pub const RING: &str = "kestrel_ring";
     /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
     pub const KINDS: &str = "kestrel_kinds";
-    /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment, at
-    /// how many waiting bytes the reader is woken (0: always), and a reserved word.
+    /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment,
+    /// whether the reader looks by itself and needs no wake-ups, and a reserved word.
     pub const SETTINGS: &str = "kestrel_settings";
     /// Per-CPU array of `[u64; 8]` by kind; see [`crate::record::KernelCounters`].
     pub const COUNTERS: &str = "kestrel_counters";

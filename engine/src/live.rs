@@ -16,7 +16,7 @@
 //! Dropping the source detaches everything; nothing is pinned, so nothing is left when the process dies either.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use kestrel_bpf::record::Kind;
@@ -32,12 +32,14 @@ mod clock;
 mod containers;
 pub mod dns;
 mod enrich;
+mod environment;
 mod error;
 mod fields;
 mod host;
 mod ledger;
 mod names;
 mod network;
+mod pace;
 mod probe;
 mod proc_files;
 mod programs;
@@ -47,12 +49,14 @@ mod tracefs;
 mod translate;
 
 pub use enrich::Demand;
+pub use environment::Environment;
 pub use error::LiveError;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
 
 use attach::{Attachments, Served};
+use pace::Pace;
 use translate::Translator;
 
 /// Records are handed on in batches of this many at most, so that the caller comes to its other work.
@@ -128,6 +132,8 @@ pub struct LiveOptions {
     pub ignore_self: bool,
     /// Whether exec events carry the lists of capabilities by name.
     pub capabilities: bool,
+    /// Which environment variables exec events carry.
+    pub environment: Environment,
     /// `agent.id`; the host's id when empty.
     pub agent_id: String,
     /// What is found out in user space about events, because loaded rules ask for it.
@@ -145,6 +151,7 @@ impl Default for LiveOptions {
             ring_bytes: 4 << 20,
             ignore_self: true,
             capabilities: true,
+            environment: Environment::None,
             agent_id: String::new(),
             demand: Demand::default(),
             limits: Limits::default(),
@@ -156,8 +163,9 @@ impl Default for LiveOptions {
 pub struct LiveSource {
     ring: RingBuf<MapData>,
     kinds: Array<MapData, u32>,
-    /// Not used after the start, but held: programs that are loaded later know it by its descriptor.
-    _settings: Array<MapData, [u32; 4]>,
+    settings: Array<MapData, [u32; 4]>,
+    /// What `settings` holds.
+    set: [u32; 4],
     counters: PerCpuArray<MapData, [u64; 8]>,
     network_counters: PerCpuArray<MapData, [u64; 2]>,
     translator: Translator,
@@ -165,6 +173,9 @@ pub struct LiveSource {
     /// Keeps the programs loaded and attached.
     attachments: Attachments,
     served: Vec<Served>,
+    pace: Pace,
+    /// What the pace counts from.
+    began: Instant,
 }
 
 impl LiveSource {
@@ -172,7 +183,7 @@ impl LiveSource {
     /// [`LiveSource::poll`].
     ///
     /// ```no_run
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// use kestrel_engine::live::{LiveOptions, LiveSource};
     ///
     /// let mut source = LiveSource::open(LiveOptions::default())?;
@@ -184,7 +195,8 @@ impl LiveSource {
         let mut attachments = Attachments::load(options.ring_bytes)?;
         let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        settings.set(0, [ignored, 0, 0, 0], 0).map_err(LiveError::map)?;
+        let set = [ignored, u32::from(options.environment != Environment::None), 0, 0];
+        settings.set(0, set, 0).map_err(LiveError::map)?;
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
@@ -196,13 +208,16 @@ impl LiveSource {
         let mut source = LiveSource {
             ring,
             kinds,
-            _settings: settings,
+            settings,
+            set,
             counters,
             network_counters,
             translator,
             follow_processes,
             attachments,
             served,
+            pace: Pace::default(),
+            began: Instant::now(),
         };
         // First the events, then the look at who is there: so nobody is born unseen in between.
         source.set_kinds(wanted)?;
@@ -216,7 +231,19 @@ impl LiveSource {
     /// what there is. The event is the source's own and is overwritten by the next one.
     pub fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event)) -> Result<usize, LiveError> {
         let (records, events) = self.drain(sink);
+        let mut timeout = timeout;
+        if let Some(looking) = self.pace.note(self.began.elapsed(), records) {
+            self.set = [self.set[0], self.set[1], u32::from(looking), 0];
+            self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
+            timeout = timeout.min(pace::SETTLING);
+        }
         if records > 0 {
+            return Ok(events);
+        }
+        if self.pace.looking() {
+            std::thread::sleep(timeout.min(pace::LOOK_EVERY));
+            let (records, events) = self.drain(sink);
+            self.pace.add(records);
             return Ok(events);
         }
         let timeout =
@@ -292,6 +319,7 @@ impl LiveSource {
     /// What became of every event, read from the kernel and from this side.
     pub fn ledger(&self) -> Result<Ledger, LiveError> {
         let mut ledger = self.translator.ledger();
+        ledger.missed_runs = self.attachments.missed_runs();
         for kind in Kind::ALL {
             let by_cpu = self.counters.get(&u32::from(kind.number()), 0).map_err(LiveError::map)?;
             ledger.count(kind, |part| by_cpu.iter().for_each(|&words| part.kernel.add(words)));

@@ -356,6 +356,7 @@ fn live_json(ledger: &Ledger) -> Json {
         "gaps": ledger.gaps,
         "late": ledger.late,
         "latest_nanoseconds": ledger.latest,
+        "missed_runs": ledger.missed_runs,
         "clock_steps": ledger.clock_steps,
         "owners_full": ledger.owners_full,
         "owners_unknown": ledger.owners_unknown,

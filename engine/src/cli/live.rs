@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{Demand, KindSet, LiveOptions, LiveSource};
+use kestrel_engine::live::{Demand, Environment, KindSet, LiveOptions, LiveSource};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -31,8 +31,9 @@ const LAST_BATCHES: usize = 64;
 pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) -> Result<u8, Failure> {
     let prepared = packs.prepare(options)?;
     let kinds = wanted_kinds(&packs.packs);
+    let environment = Environment::wanted_by(packs.packs.iter().map(|pack| pack.pack.ir()));
     let demand = wanted_fields(&packs.packs);
-    let live = LiveOptions { kinds, demand, ..options.live.clone() };
+    let live = LiveOptions { kinds, environment, demand, ..options.live.clone() };
     let mut source = LiveSource::open(live).map_err(Failure::failed)?;
     let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     session.reorder(options.reorder);

@@ -32,6 +32,8 @@ pub(super) struct Attachments {
     types: Option<Btf>,
     /// Opened when the first system call is wanted.
     tracefs: Option<TraceFs>,
+    /// Whether a system call's tracepoint took a program when it was tried.
+    has_tried_system_calls: bool,
     /// Opened when the first program of a cgroup is wanted.
     cgroup: Option<CgroupRoot>,
 }
@@ -75,6 +77,7 @@ impl Attachments {
             links: HashMap::new(),
             types: Some(btf),
             tracefs: None,
+            has_tried_system_calls: false,
             cgroup: None,
         })
     }
@@ -133,6 +136,31 @@ impl Attachments {
         Ok(())
     }
 
+    /// Whether a plan would work: every program is loaded, and what is quickly taken away again is attached. That cannot be
+    /// said of a system call's tracepoint, for which the kernel waits some 60 ms before it lets go: of those one stands for
+    /// all, and of the others it is only seen that the place is there.
+    pub(super) fn try_plan(&mut self, plan: &Plan) -> Result<(), LiveError> {
+        for need in plan.needs {
+            let mut answer = Ok(());
+            for &hook in need.hooks {
+                answer = match hook.attach {
+                    Attach::Enter(_) | Attach::Leave(_) if self.has_tried_system_calls => self.load_for(hook),
+                    Attach::Enter(_) | Attach::Leave(_) => {
+                        self.attach(hook).inspect(|()| self.has_tried_system_calls = true)
+                    }
+                    _ => self.attach(hook),
+                };
+                if answer.is_ok() {
+                    break;
+                }
+            }
+            if !need.optional {
+                answer?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes everything from its place; programs stay loaded.
     pub(super) fn detach_all(&mut self) {
         let attached: Vec<Hook> = self.links.keys().copied().collect();
@@ -161,14 +189,7 @@ impl Attachments {
             }
             Attach::Enter(_) | Attach::Leave(_) => {
                 let program: &mut TracePoint = program.try_into().map_err(|error| LiveError::program(name, error))?;
-                if program.fd().is_err() {
-                    program.load().map_err(|error| LiveError::program(name, error))?;
-                }
-                let tracefs = match &self.tracefs {
-                    Some(tracefs) => tracefs,
-                    None => self.tracefs.insert(TraceFs::open()?),
-                };
-                let number = tracefs.number(hook.attach)?;
+                let number = load_for_system_call(program, &mut self.tracefs, hook)?;
                 let fd = program.fd().map_err(|error| LiveError::program(name, error))?;
                 let link = sys::attach_to_tracepoint(fd.as_fd().as_raw_fd(), number);
                 Link::SystemCall { _link: link.map_err(|error| LiveError::attach(hook.attach, error))? }
@@ -183,6 +204,15 @@ impl Attachments {
         };
         self.links.insert(hook, link);
         Ok(())
+    }
+
+    /// Loads a system call's program and sees that its place is there.
+    fn load_for(&mut self, hook: Hook) -> Result<(), LiveError> {
+        let name = hook.program;
+        let program = self.programs.as_mut().and_then(|programs| programs.program_mut(name));
+        let program = program.ok_or_else(|| LiveError::missing(name))?;
+        let program: &mut TracePoint = program.try_into().map_err(|error| LiveError::program(name, error))?;
+        load_for_system_call(program, &mut self.tracefs, hook).map(|_| ())
     }
 
     fn detach(&mut self, hook: Hook) {
@@ -201,6 +231,14 @@ impl Attachments {
     pub(super) fn loaded(&self) -> Vec<u32> {
         let programs = self.programs.iter().flat_map(Ebpf::programs);
         programs.filter_map(|(_, program)| program.info().ok().map(|info| info.id())).collect()
+    }
+
+    /// See [`super::Ledger::missed_runs`].
+    pub(super) fn missed_runs(&self) -> u64 {
+        let programs = self.programs.iter().flat_map(Ebpf::programs);
+        let loaded = programs.filter_map(|(_, program)| program.fd().ok().map(|fd| fd.as_fd().as_raw_fd()));
+        // A kernel that does not tell has nothing to tell of.
+        loaded.filter_map(|fd| sys::missed_runs(fd).ok()).sum()
     }
 
     /// How many places have a program.
@@ -222,6 +260,18 @@ impl Drop for Attachments {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// Loads a program if it is not; the number of its place.
+fn load_for_system_call(program: &mut TracePoint, tracefs: &mut Option<TraceFs>, hook: Hook) -> Result<u64, LiveError> {
+    if program.fd().is_err() {
+        program.load().map_err(|error| LiveError::program(hook.program, error))?;
+    }
+    let tracefs = match tracefs {
+        Some(tracefs) => tracefs,
+        None => tracefs.insert(TraceFs::open()?),
+    };
+    tracefs.number(hook.attach)
 }
 
 /// Beside other programs, whoever they belong to: a link adds to what is there (Linux 5.7 and later).

@@ -92,6 +92,7 @@ numbered!(
         event_real_group_id: "group.Ext.real.id",
         capabilities_effective: "process.thread.capabilities.effective",
         capabilities_permitted: "process.thread.capabilities.permitted",
+        env_vars: "process.env_vars",
         previous_executable: "process.previous.executable",
         previous_args: "process.previous.args",
         exit_code: "process.exit_code",

@@ -57,6 +57,9 @@ pub struct Ledger {
     pub late: u64,
     /// The most nanoseconds by which one was late.
     pub latest: u64,
+    /// Times that the kernel did not run a program because one of its kind was at work on that CPU already. Each may be an
+    /// event that was not counted as produced; 0 but on kernels whose tracepoints can be preempted.
+    pub missed_runs: u64,
     /// Times the wall clock was found to be set.
     pub clock_steps: u64,
     /// Connections whose process was not remembered for want of room.
@@ -73,6 +76,7 @@ impl Default for Ledger {
             gaps: 0,
             late: 0,
             latest: 0,
+            missed_runs: 0,
             clock_steps: 0,
             owners_full: 0,
             owners_unknown: 0,

@@ -49,7 +49,8 @@ pub trait Source {
     /// What of the host it needs for a kind, as people look for it: the places where programs attach.
     fn needs(&self, kind: Kind) -> Vec<String>;
 
-    /// Tries `kind`: everything is loaded and attached and taken away again. An error says why it cannot be had.
+    /// Tries `kind`: every program is loaded and, as far as that can be undone at once, attached and taken away again. An
+    /// error says why it cannot be had.
     fn probe(&mut self, kind: Kind) -> Result<(), String>;
 }
 
@@ -124,7 +125,7 @@ impl Source for KernelPrograms {
             self.attachments.get_or_insert_with(|| Attachments::load(small_ring).map_err(|error| error.with_causes()));
         let attachments = loaded.as_mut().map_err(|error| error.clone())?;
         let answer = match programs::plans(kind).find(|plan| plan.tier == self.tier) {
-            Some(plan) => attachments.attach_plan(plan).map_err(|error| error.with_causes()),
+            Some(plan) => attachments.try_plan(plan).map_err(|error| error.with_causes()),
             None => Err("this source has no program for it".to_owned()),
         };
         attachments.detach_all();

@@ -15,6 +15,8 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 pub(super) const MAP_CREATE: c_long = 0;
 /// `BPF_PROG_LOAD` of bpf(2).
 pub(super) const PROG_LOAD: c_long = 5;
+/// `BPF_OBJ_GET_INFO_BY_FD` of bpf(2).
+const INFORMATION: c_long = 15;
 /// `BPF_LINK_CREATE` of bpf(2).
 const LINK_CREATE: c_long = 28;
 /// `BPF_PERF_EVENT`, an attach type.
@@ -91,6 +93,27 @@ pub(super) fn load_program(
     attribute.set_pointer(8, instructions.as_ptr());
     attribute.set_pointer(16, license.as_ptr());
     bpf(PROG_LOAD, &attribute)
+}
+
+/// How often the kernel did not run a program because it was at work on the same CPU already.
+pub(super) fn missed_runs(program: RawFd) -> io::Result<u64> {
+    /// `struct bpf_prog_info` up to `recursion_misses`, which Linux 5.12 added.
+    #[repr(C, align(8))]
+    struct Information([u8; 216]);
+    let mut information = Information([0; 216]);
+    let mut attribute = BpfAttribute::new();
+    attribute.set(0, program as u32);
+    attribute.set(4, size_of::<Information>() as u32);
+    attribute.set_pointer(8, &raw mut information);
+    // SAFETY: the attribute is as long as the size says; the one pointer in it is to a live, writable buffer of the length
+    // that stands beside it, which asks for no arrays. The answer is 0 or an error, never a descriptor.
+    let answer =
+        unsafe { syscall(SYS_BPF, INFORMATION, std::ptr::from_ref(&attribute), size_of::<BpfAttribute>() as c_long) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let misses = information.0.get(208..).and_then(|rest| rest.first_chunk());
+    Ok(misses.copied().map_or(0, u64::from_ne_bytes))
 }
 
 /// Attaches a loaded program to the tracepoint of this number, on all CPUs, until what is returned is closed.

@@ -13,6 +13,7 @@ use super::*;
 
 mod call;
 mod enrich;
+mod exec;
 mod file;
 mod network;
 mod process;

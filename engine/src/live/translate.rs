@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use kestrel_bpf::record::exec::section;
 use kestrel_bpf::record::{Body, Exec, Exit, Flags, Kind, Record, Task, push_lossy};
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
@@ -14,7 +15,7 @@ use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
-use super::{KindSet, Ledger, LiveOptions};
+use super::{Environment, KindSet, Ledger, LiveOptions};
 use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
@@ -35,6 +36,7 @@ pub(super) struct Translator {
     table: ProcessTable,
     kinds: KindSet,
     capabilities: bool,
+    environment: Environment,
     agent_id: String,
     host: Host,
     clock: Clock,
@@ -70,6 +72,7 @@ impl Translator {
             table: ProcessTable::new(options.limits),
             kinds: options.kinds,
             capabilities: options.capabilities,
+            environment: options.environment,
             agent_id,
             host,
             clock: Clock::new(),
@@ -238,7 +241,7 @@ impl Translator {
             self.enrich(record, id);
         }
         match &record.body {
-            Body::Exec(_) if self.capabilities => self.fill_capabilities(&record.task),
+            Body::Exec(exec) => self.fill_exec(exec, &record.task),
             Body::Exit(exit) => self.fill_end(*exit),
             _ => self.fill_act(record),
         }
@@ -373,8 +376,16 @@ impl Translator {
         }
     }
 
-    fn fill_capabilities(&mut self, task: &Task) {
+    fn fill_exec(&mut self, exec: &Exec<'_>, task: &Task) {
         let fields = &self.fields.process;
+        for variable in exec.environment.iter().filter(|variable| self.environment.takes(variable)) {
+            self.text.clear();
+            push_lossy(&mut self.text, variable);
+            self.event.push_text(fields.env_vars, &self.text);
+        }
+        if !self.capabilities {
+            return;
+        }
         for (field, set) in [
             (fields.capabilities_effective, task.capabilities_effective),
             (fields.capabilities_permitted, task.capabilities_permitted),
@@ -418,6 +429,9 @@ fn image(exec: &Exec<'_>, task: &Task, flags: Flags) -> Image {
         Some((_, name)) if !name.is_empty() => name.into(),
         _ => lossy(task.comm()),
     };
+    if flags.section(section::EXECUTABLE).unlinked() {
+        executable.push_str(" (deleted)"); // as /proc/PID/exe says it, and as rules look for it
+    }
     let mut working_directory = String::new();
     exec.directory.write_to(&mut working_directory);
     Image {

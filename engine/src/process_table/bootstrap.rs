@@ -98,7 +98,7 @@ fn read_process(folder: &Path, pid: u32, offset: i64) -> Option<Snapshot> {
     image.executable = read_path(&folder.join("exe"));
     image.working_directory = read_path(&folder.join("cwd"));
     image.name = match image.executable.rsplit_once('/') {
-        Some((_, name)) if !name.is_empty() => name.into(),
+        Some((_, name)) if !name.is_empty() => name.strip_suffix(" (deleted)").unwrap_or(name).into(),
         _ => lossy(&stat.comm),
     };
     // The leader of a process whose other threads go on shows as a zombie too.
@@ -169,10 +169,12 @@ fn read_limited(path: &Path, limit: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The target of a link of `/proc`. The kernel's remark about a file that is gone is no part of the path.
+/// The target of a link of `/proc`. The kernel's remark that a file is gone is no part of the path: the file was there when
+/// the process began. A file in memory never was, and says so as its exec event does.
 fn read_path(link: &Path) -> Box<str> {
     let target = std::fs::read_link(link).map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
-    lossy(target.strip_suffix(b" (deleted)").unwrap_or(&target))
+    let in_memory = target.starts_with(b"/memfd:");
+    lossy(target.strip_suffix(b" (deleted)").filter(|_| !in_memory).unwrap_or(&target))
 }
 
 fn lossy(bytes: &[u8]) -> Box<str> {

@@ -3102,6 +3102,7 @@ pub(crate) static KINDS: [EventKind; 28] = [
             "process.entry_leader.pid",
             "process.entry_leader.start",
             "process.entry_leader.working_directory",
+            "process.env_vars",
             "process.executable",
             "process.group.id",
             "process.group.name",
