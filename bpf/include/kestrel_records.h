@@ -118,7 +118,7 @@ struct kestrel_settings {
 	__u32 ignored_pid; /* the engine; 0 for nobody */
 	__u32 environment; /* whether exec records carry the environment */
 	__u32 reader_looks; /* 0: the reader is woken whenever it has read all; 1: it looks by itself */
-	__u32 reserved;
+	__u32 cgroup_paths; /* whether records of exec and fork carry the path of the cgroup */
 };
 
 #include "kestrel_records_process.h"

@@ -5,15 +5,21 @@
 #ifndef KESTREL_RECORDS_PROCESS_H
 #define KESTREL_RECORDS_PROCESS_H
 
+/* Deeper cgroups lose the beginning of their path; what names a container stands at its end. */
+#define KESTREL_CGROUP_LIMIT 1024
 #define KESTREL_ARGUMENTS_LIMIT 65536
 #define KESTREL_ENVIRONMENT_LIMIT 32768
 
-/* The sections of an exec record: text, path, path, and two areas of texts that end with a NUL each. */
+/*
+ * The sections of an exec record: text, path, path, the cgroup's path (below the root of its hierarchy, in the order of
+ * paths), and two areas of texts that end with a NUL each.
+ */
 #define KESTREL_EXEC_FILENAME 0
 #define KESTREL_EXEC_EXECUTABLE 1
 #define KESTREL_EXEC_DIRECTORY 2
-#define KESTREL_EXEC_ARGUMENTS 3
-#define KESTREL_EXEC_ENVIRONMENT 4
+#define KESTREL_EXEC_CGROUP 3
+#define KESTREL_EXEC_ARGUMENTS 4
+#define KESTREL_EXEC_ENVIRONMENT 5
 
 struct kestrel_exec {
 	__u32 arguments_total; /* true length of the argument area, before any cut */
@@ -21,7 +27,9 @@ struct kestrel_exec {
 	__u32 environment_total; /* true length of the environment, sent or not */
 };
 
-/* No sections. */
+/* The one section of a fork record: the cgroup's path, as that of an exec record. */
+#define KESTREL_FORK_CGROUP 0
+
 struct kestrel_fork {
 	__u64 creator_start_time; /* who called fork; not the parent after CLONE_PARENT */
 	__u32 creator_pid;

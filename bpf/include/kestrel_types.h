@@ -185,6 +185,13 @@ struct cred {
 
 struct kernfs_node {
 	__u64 id;
+	const char *name;
+	struct kernfs_node *parent; /* until 6.14 */
+};
+
+/* Since 6.15. */
+struct kernfs_node___renamed {
+	struct kernfs_node *__parent;
 };
 
 struct cgroup {

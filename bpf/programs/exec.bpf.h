@@ -5,8 +5,10 @@
 #ifndef KESTREL_EXEC_BPF_H
 #define KESTREL_EXEC_BPF_H
 
+/* Filename, executable, directory, cgroup. */
+#define KESTREL_EXEC_PATHS_LIMIT (KESTREL_PATH_LIMIT * 3 + KESTREL_CGROUP_LIMIT)
 #define KESTREL_EXEC_TAIL_LIMIT \
-	(KESTREL_PATH_LIMIT * 3 + (__u64)KESTREL_ARGUMENTS_LIMIT + KESTREL_ENVIRONMENT_LIMIT)
+	(KESTREL_EXEC_PATHS_LIMIT + (__u64)KESTREL_ARGUMENTS_LIMIT + KESTREL_ENVIRONMENT_LIMIT)
 
 /*
  * Copies an area of the new process's memory as section `section`, `limit` bytes at most; gives its true length. `cursor`
@@ -49,6 +51,49 @@ static __always_inline void kestrel_fill_filename(struct kestrel_scratch *scratc
 	kestrel_end_section(scratch, KESTREL_EXEC_FILENAME, length);
 }
 
+/* How deep a cgroup may be for its whole path to be sent. */
+#define KESTREL_CGROUP_STEPS 16
+
+static __always_inline struct kernfs_node *kestrel_cgroup_above(struct kernfs_node *node)
+{
+	struct kernfs_node___renamed *renamed = (void *)node;
+
+	if (bpf_core_field_exists(renamed->__parent))
+		return BPF_CORE_READ(renamed, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+/* Writes the path of the task's cgroup, in the hierarchy of version 2, the last component first. */
+static __noinline void kestrel_write_cgroup(struct kestrel_scratch *scratch, __u32 section, struct task_struct *task)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	__u64 cursor = scratch->cursor, limit = cursor + KESTREL_CGROUP_LIMIT - KESTREL_NAME_LIMIT;
+
+	for (int step = 0; step < KESTREL_CGROUP_STEPS; step++) {
+		struct kernfs_node *above = node ? kestrel_cgroup_above(node) : 0;
+		long length;
+
+		if (!above) {
+			/* The root has no name, and is no component. */
+			kestrel_end_section(scratch, section, cursor);
+			return;
+		}
+		kestrel_hide(cursor);
+		if (cursor > limit || cursor > KESTREL_TAIL_LIMIT)
+			break;
+		length = bpf_probe_read_kernel_str(&scratch->tail[cursor], KESTREL_NAME_LIMIT, BPF_CORE_READ(node, name));
+		if (length <= 0) {
+			kestrel_flag_section(scratch, section, KESTREL_SECTION_UNREADABLE);
+			kestrel_end_section(scratch, section, cursor);
+			return;
+		}
+		cursor += length;
+		node = above;
+	}
+	kestrel_flag_section(scratch, section, KESTREL_SECTION_TRUNCATED);
+	kestrel_end_section(scratch, section, cursor);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(kestrel_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -76,16 +121,18 @@ int BPF_PROG(kestrel_exec, struct task_struct *task, int old_pid, struct linux_b
 	fs = BPF_CORE_READ(task, fs);
 	kestrel_write_path(&scratch->base, KESTREL_EXEC_EXECUTABLE, &BPF_CORE_READ(task, mm, exe_file)->f_path, fs);
 	kestrel_write_path(&scratch->base, KESTREL_EXEC_DIRECTORY, &fs->pwd, fs);
+	if (settings->cgroup_paths)
+		kestrel_write_cgroup(&scratch->base, KESTREL_EXEC_CGROUP, task);
 	start = BPF_CORE_READ(task, mm, arg_start);
 	end = BPF_CORE_READ(task, mm, arg_end);
 	exec->arguments_total = kestrel_fill_area(scratch, KESTREL_EXEC_ARGUMENTS, start, end, KESTREL_ARGUMENTS_LIMIT,
-						  KESTREL_PATH_LIMIT * 3);
+						  KESTREL_EXEC_PATHS_LIMIT);
 	start = BPF_CORE_READ(task, mm, env_start);
 	end = BPF_CORE_READ(task, mm, env_end);
 	exec->environment_total = end > start ? end - start : 0;
 	if (settings->environment)
 		kestrel_fill_area(scratch, KESTREL_EXEC_ENVIRONMENT, start, end, KESTREL_ENVIRONMENT_LIMIT,
-				  KESTREL_PATH_LIMIT * 3 + KESTREL_ARGUMENTS_LIMIT);
+				  KESTREL_EXEC_PATHS_LIMIT + KESTREL_ARGUMENTS_LIMIT);
 	kestrel_send_limited(&scratch->base, counters, KESTREL_KIND_EXEC, KESTREL_EXEC_TAIL_LIMIT);
 	return 0;
 }
@@ -94,6 +141,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(kestrel_fork, struct task_struct *creator, struct task_struct *child)
 {
 	struct kestrel_counters *counters;
+	struct kestrel_settings *settings;
 	struct kestrel_scratch *scratch;
 
 	if (child->pid != child->tgid)
@@ -105,6 +153,9 @@ int BPF_PROG(kestrel_fork, struct task_struct *creator, struct task_struct *chil
 	kestrel_identify(scratch, child);
 	scratch->record.fork.creator_pid = creator->tgid;
 	scratch->record.fork.creator_start_time = BPF_CORE_READ(creator, group_leader, start_boottime);
+	settings = kestrel_get_settings();
+	if (settings && settings->cgroup_paths)
+		kestrel_write_cgroup(scratch, KESTREL_FORK_CGROUP, child);
 	kestrel_send(scratch, counters, KESTREL_KIND_FORK);
 	return 0;
 }

@@ -15,6 +15,8 @@ pub const FIXED_SIZE: usize = 72;
 pub const TAIL: usize = record::SIZE;
 /// The longest path section, in bytes; a longer path loses its beginning.
 pub const PATH_LIMIT: usize = 4096;
+/// The longest section that is a cgroup's path; a longer one loses its beginning.
+pub const CGROUP_LIMIT: usize = 1024;
 /// The longest argument section, in bytes; a longer one loses its end.
 pub const ARGUMENTS_LIMIT: usize = 65536;
 /// The longest environment section, in bytes; a longer one loses its end.
@@ -196,6 +198,7 @@ mod tests {
         assert_eq!(FIXED_SIZE as u64, defined("KESTREL_FIXED_SIZE"));
         assert_eq!(ENVIRONMENT_LIMIT as u64, defined("KESTREL_ENVIRONMENT_LIMIT"));
         assert_eq!(PATH_LIMIT as u64, defined("KESTREL_PATH_LIMIT"));
+        assert_eq!(CGROUP_LIMIT as u64, defined("KESTREL_CGROUP_LIMIT"));
         assert_eq!(ARGUMENTS_LIMIT as u64, defined("KESTREL_ARGUMENTS_LIMIT"));
         assert_eq!(TEXT_LIMIT as u64, defined("KESTREL_TEXT_LIMIT"));
         assert_eq!(COMM_LIMIT as u64, defined("KESTREL_COMM_LIMIT"));

@@ -29,7 +29,8 @@ pub mod maps {
     /// Array of `u32` by kind: 0 drops the kind's events in the kernel.
     pub const KINDS: &str = "kestrel_kinds";
     /// Array of one `[u32; 4]`: the process whose own events are ignored, whether exec records carry the environment,
-    /// whether the reader looks by itself and needs no wake-ups, and a reserved word.
+    /// whether the reader looks by itself and needs no wake-ups, and whether records of exec and fork
+    /// carry the path of the cgroup.
     pub const SETTINGS: &str = "kestrel_settings";
     /// Per-CPU array of `[u64; 8]` by kind; see [`crate::record::KernelCounters`].
     pub const COUNTERS: &str = "kestrel_counters";

@@ -192,7 +192,7 @@ pub enum Body<'r> {
     /// See [`Kind::Exec`].
     Exec(Exec<'r>),
     /// See [`Kind::Fork`].
-    Fork(Fork),
+    Fork(Fork<'r>),
     /// See [`Kind::Exit`].
     Exit(Exit),
     /// See [`Kind::SessionIdChange`]; the task says which session.

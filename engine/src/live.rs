@@ -195,7 +195,12 @@ impl LiveSource {
         let mut attachments = Attachments::load(options.ring_bytes)?;
         let mut settings: Array<_, [u32; 4]> = attachments.take_map(kestrel_bpf::maps::SETTINGS)?;
         let ignored = if options.ignore_self { std::process::id() } else { 0 };
-        let set = [ignored, u32::from(options.environment != Environment::None), 0, 0];
+        let set = [
+            ignored,
+            u32::from(options.environment != Environment::None),
+            0,
+            u32::from(options.demand.wants_containers()),
+        ];
         settings.set(0, set, 0).map_err(LiveError::map)?;
         let ring: RingBuf<MapData> = attachments.take_map(kestrel_bpf::maps::RING)?;
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
@@ -233,7 +238,7 @@ impl LiveSource {
         let (records, events) = self.drain(sink);
         let mut timeout = timeout;
         if let Some(looking) = self.pace.note(self.began.elapsed(), records) {
-            self.set = [self.set[0], self.set[1], u32::from(looking), 0];
+            self.set = [self.set[0], self.set[1], u32::from(looking), self.set[3]];
             self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
             timeout = timeout.min(pace::SETTLING);
         }
@@ -302,8 +307,12 @@ impl LiveSource {
     }
 
     /// Changes what is found out in user space, from the next event on.
-    pub fn set_demand(&mut self, demand: Demand) {
+    pub fn set_demand(&mut self, demand: Demand) -> Result<(), LiveError> {
+        let [ignored, environment, reader_looks, _] = self.set;
+        self.set = [ignored, environment, reader_looks, u32::from(demand.wants_containers())];
+        self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
         self.translator.set_demand(demand);
+        Ok(())
     }
 
     /// The names and types behind the events' field numbers. They never change.

@@ -162,6 +162,7 @@ fn records() -> [Record<'static>; 4] {
         filename: b"/bin/sleep",
         executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
         directory: ReversedPath::new(b"root\0", true),
+        cgroup: ReversedPath::new(b"", true),
         arguments: Arguments::new(b"sleep\x001\0"),
         environment: Arguments::new(b"HOME=/\0"),
         environment_total: 7,
@@ -178,7 +179,7 @@ fn records() -> [Record<'static>; 4] {
     };
     [
         Record { header: header(Kind::Exec), task, body: Body::Exec(exec) },
-        Record { header: header(Kind::Fork), task, body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }) },
+        Record { header: header(Kind::Fork), task, body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9, cgroup: ReversedPath::new(b"x\0", true) }) },
         Record { header: header(Kind::Exit), task, body: Body::Exit(Exit { status: 0x0300 }) },
         Record { header: header(Kind::LookupRequested), task, body: Body::Network(network) },
     ]

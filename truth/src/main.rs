@@ -89,8 +89,12 @@ fn told(error: &anyhow::Error) -> ExitCode {
 
 fn run(only: &[String], json: bool) -> Result<u8> {
     // Everything is watched here but this process itself.
-    let options =
-        LiveOptions { kinds: KindSet::all(), demand: Demand::all(), ring_bytes: 32 << 20, ..LiveOptions::default() };
+    let options = LiveOptions {
+        kinds: KindSet::all(),
+        demand: Demand::of_fields(["container.id"]),
+        ring_bytes: 32 << 20,
+        ..LiveOptions::default()
+    };
     let source = match LiveSource::open(options) {
         Ok(source) => source,
         Err(error @ (LiveError::Capabilities { .. } | LiveError::NoBtf { .. })) => {

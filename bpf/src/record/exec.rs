@@ -4,7 +4,7 @@ use super::bytes::{Reader, Writer};
 use super::{Arguments, Flags, RecordError, ReversedPath};
 use crate::layout;
 
-/// Sections of an exec record's tail, as in `kestrel_records_process.h`.
+/// Sections of an exec record's tail, and of a fork record's, as in `kestrel_records_process.h`.
 pub mod section {
     /// What exec was asked to run.
     pub const FILENAME: usize = 0;
@@ -12,10 +12,14 @@ pub mod section {
     pub const EXECUTABLE: usize = 1;
     /// The working directory.
     pub const DIRECTORY: usize = 2;
+    /// The cgroup.
+    pub const CGROUP: usize = 3;
     /// The arguments.
-    pub const ARGUMENTS: usize = 3;
+    pub const ARGUMENTS: usize = 4;
     /// The environment.
-    pub const ENVIRONMENT: usize = 4;
+    pub const ENVIRONMENT: usize = 5;
+    /// The cgroup, of a fork record.
+    pub const FORK_CGROUP: usize = 0;
 }
 
 /// The new image of a process.
@@ -31,6 +35,8 @@ pub struct Exec<'r> {
     pub executable: ReversedPath<'r>,
     /// The working directory, as the process sees it.
     pub directory: ReversedPath<'r>,
+    /// The cgroup in the hierarchy of version 2; empty and complete for its root, and also if it was not asked for.
+    pub cgroup: ReversedPath<'r>,
     /// The arguments.
     pub arguments: Arguments<'r>,
     /// The environment, each variable as `NAME=value`; empty unless it was asked for.
@@ -41,11 +47,13 @@ pub struct Exec<'r> {
 
 /// A new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fork {
+pub struct Fork<'r> {
     /// When the process that called fork began.
     pub creator_start_time: u64,
     /// The process that called fork: the parent, except after `CLONE_PARENT`.
     pub creator_pid: u32,
+    /// As [`Exec::cgroup`].
+    pub cgroup: ReversedPath<'r>,
 }
 
 /// The end of a process.
@@ -79,6 +87,7 @@ impl<'r> Exec<'r> {
             filename: filename.strip_suffix(b"\0").unwrap_or(filename),
             executable: path(section::EXECUTABLE)?,
             directory: path(section::DIRECTORY)?,
+            cgroup: path(section::CGROUP)?,
             arguments: Arguments::new(reader.section(section::ARGUMENTS)?),
             environment: Arguments::new(reader.section(section::ENVIRONMENT)?),
             environment_total: reader.fixed_u32(ENVIRONMENT_TOTAL)?,
@@ -93,17 +102,22 @@ impl<'r> Exec<'r> {
         writer.section(section::FILENAME, &[self.filename, b"\0"].concat());
         writer.section(section::EXECUTABLE, self.executable.as_bytes());
         writer.section(section::DIRECTORY, self.directory.as_bytes());
+        writer.section(section::CGROUP, self.cgroup.as_bytes());
         writer.section(section::ARGUMENTS, self.arguments.as_bytes());
         writer.section(section::ENVIRONMENT, self.environment.as_bytes());
     }
 }
 
-impl Fork {
-    pub(super) fn parse(reader: Reader<'_>) -> Result<Self, RecordError> {
+impl<'r> Fork<'r> {
+    pub(super) fn parse(reader: Reader<'r>, flags: Flags) -> Result<Self, RecordError> {
         use layout::fork::*;
         Ok(Fork {
             creator_start_time: reader.fixed_u64(CREATOR_START_TIME)?,
             creator_pid: reader.fixed_u32(CREATOR_PID)?,
+            cgroup: ReversedPath::new(
+                reader.section(section::FORK_CGROUP)?,
+                flags.section(section::FORK_CGROUP).complete(),
+            ),
         })
     }
 
@@ -111,6 +125,7 @@ impl Fork {
         use layout::fork::*;
         writer.fixed(CREATOR_START_TIME, &self.creator_start_time.to_le_bytes());
         writer.fixed(CREATOR_PID, &self.creator_pid.to_le_bytes());
+        writer.section(section::FORK_CGROUP, self.cgroup.as_bytes());
     }
 }
 

@@ -1,6 +1,8 @@
 //! The kinds of record, and what the tail of each is made of.
 
-use crate::layout::{ARGUMENTS_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT};
+use crate::layout::{
+    ARGUMENTS_LIMIT, CGROUP_LIMIT, ENVIRONMENT_LIMIT, MESSAGE_LIMIT, PATH_LIMIT, SECTIONS, TEXT_LIMIT,
+};
 
 /// Declares the kinds once: number, Rust name, name as people write it.
 macro_rules! kinds {
@@ -93,10 +95,11 @@ const EXEC_SECTIONS: [SectionLimit; SECTIONS] = [
     ("filename", PATH_LIMIT),
     ("executable", PATH_LIMIT),
     ("directory", PATH_LIMIT),
+    ("cgroup", CGROUP_LIMIT),
     ("arguments", ARGUMENTS_LIMIT),
     ("environment", ENVIRONMENT_LIMIT),
-    NONE,
 ];
+const FORK_SECTIONS: [SectionLimit; SECTIONS] = [("cgroup", CGROUP_LIMIT), NONE, NONE, NONE, NONE, NONE];
 const NAME_SECTIONS: [SectionLimit; SECTIONS] = [("name", TEXT_LIMIT), NONE, NONE, NONE, NONE, NONE];
 const MODULE_SECTIONS: [SectionLimit; SECTIONS] =
     [("name", TEXT_LIMIT), ("arguments", TEXT_LIMIT), ("path", PATH_LIMIT), NONE, NONE, NONE];
@@ -126,6 +129,7 @@ impl Kind {
     pub(super) fn sections(self) -> &'static [SectionLimit; SECTIONS] {
         match self {
             Kind::Exec => &EXEC_SECTIONS,
+            Kind::Fork => &FORK_SECTIONS,
             Kind::LookupRequested | Kind::LookupResult => &LOOKUP_SECTIONS,
             Kind::MemfdCreate | Kind::Bpf => &NAME_SECTIONS,
             Kind::LoadModule => &MODULE_SECTIONS,

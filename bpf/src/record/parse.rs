@@ -36,7 +36,7 @@ impl<'r> Record<'r> {
         let reader = reader.cut(kind.sections())?;
         let body = match kind {
             Kind::Exec => Body::Exec(Exec::parse(reader, header.flags)?),
-            Kind::Fork => Body::Fork(Fork::parse(reader)?),
+            Kind::Fork => Body::Fork(Fork::parse(reader, header.flags)?),
             Kind::Exit => Body::Exit(Exit::parse(reader)?),
             Kind::SessionIdChange => Body::SessionIdChange,
             Kind::ConnectionAttempted

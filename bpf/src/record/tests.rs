@@ -42,6 +42,7 @@ fn exec_record() -> Record<'static> {
             filename: b"/bin/sleep",
             executable: ReversedPath::new(b"sleep\0bin\0usr\0", true),
             directory: ReversedPath::new(b"", true),
+            cgroup: ReversedPath::new(b"", true),
             arguments: Arguments::new(b"sleep\x001\0"),
             environment: Arguments::new(b"HOME=/\0"),
             environment_total: 7,
@@ -79,7 +80,7 @@ fn all_records() -> Vec<Record<'static>> {
         Record {
             header: header(Kind::Fork),
             task: task(),
-            body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9 }),
+            body: Body::Fork(Fork { creator_start_time: 3, creator_pid: 9, cgroup: ReversedPath::new(b"x\0", true) }),
         },
         Record { header: header(Kind::Exit), task: task(), body: Body::Exit(Exit { status: 0x0300 }) },
     ];

@@ -1,8 +1,8 @@
 //! Which container a process runs in, from its cgroup.
 //!
 //! Goes in: a process and its cgroup's number, both as the kernel's records have them. Comes out: a [`Container`] or
-//! none. The cgroup's path comes from `/proc/PID/cgroup`; of a process that is gone already, from a walk through the
-//! mounted hierarchy. What a container is called and made of comes from its runtime's own files. No runtime is asked
+//! none. The cgroup's path comes with the record of an exec. Before the first one it comes from `/proc/PID/cgroup`, and of
+//! a process that is gone already, from a walk through the mounted hierarchy. What a container is called and made of comes from its runtime's own files. No runtime is asked
 //! over a socket: that could block.
 //!
 //! On a host with the unified hierarchy alone, the number names the cgroup, and a container is looked up once. Where the
@@ -100,6 +100,14 @@ impl Containers {
         let found = self.path_of(id, cgroup).and_then(|path| path::parse(&path)).map(|name| self.describe(name));
         self.by_cgroup.insert(cgroup, found.clone());
         found
+    }
+
+    /// The kernel told the path of a numbered cgroup, with the first exec in it: it may be gone again by now.
+    pub(super) fn learn(&mut self, cgroup: u64, path: &str) {
+        if self.by_cgroup.get(&cgroup).is_none_or(Option::is_none) {
+            let found = path::parse(path).map(|name| self.describe(name));
+            self.by_cgroup.insert(cgroup, found);
+        }
     }
 
     /// The process runs something else: it may have been put into its container since it was looked at. With numbered

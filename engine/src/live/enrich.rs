@@ -80,6 +80,11 @@ impl Demand {
         Demand(self.0 | other.0)
     }
 
+    /// Whether anything is wanted for which the cgroup's path is needed.
+    pub(super) fn wants_containers(self) -> bool {
+        self.has(Demand::CONTAINER.and(Demand::DETAILS))
+    }
+
     fn has(self, other: Demand) -> bool {
         self.0 & other.0 != 0
     }
@@ -155,8 +160,8 @@ impl Enricher {
             return;
         }
         self.demand = demand;
-        let containers = demand.has(Demand::CONTAINER.and(Demand::DETAILS));
-        self.containers = containers.then(|| Containers::new(Path::new("/"), demand.has(Demand::DETAILS)));
+        self.containers =
+            demand.wants_containers().then(|| Containers::new(Path::new("/"), demand.has(Demand::DETAILS)));
         let files = demand.of_executables().any() || demand.of_files().any();
         // Without its thread, every event that wants a file says that it could not be read.
         self.files = files.then(|| Files::start(&self.proc).ok()).flatten();
@@ -182,6 +187,13 @@ impl Enricher {
             && let Some(address) = self.source_of(leader)
         {
             event.push_ip(fields.entry_source_ip, address);
+        }
+    }
+
+    /// A numbered cgroup has this path.
+    pub(super) fn learn_cgroup(&mut self, cgroup: u64, path: &str) {
+        if let Some(containers) = &mut self.containers {
+            containers.learn(cgroup, path);
         }
     }
 

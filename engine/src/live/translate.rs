@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use kestrel_bpf::record::exec::section;
-use kestrel_bpf::record::{Body, Exec, Exit, Flags, Kind, Record, Task, push_lossy};
+use kestrel_bpf::record::{Body, Exec, Exit, Flags, Fork, Kind, Record, Task, push_lossy};
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
@@ -363,6 +363,13 @@ impl Translator {
             is_fork: matches!(record.body, Body::Fork(_)),
             timestamp: self.event.timestamp,
         };
+        if let Body::Exec(Exec { cgroup, .. }) | Body::Fork(Fork { cgroup, .. }) = &record.body
+            && !cgroup.as_bytes().is_empty()
+        {
+            self.text.clear();
+            cgroup.write_to(&mut self.text);
+            self.enricher.learn_cgroup(record.task.cgroup_id, &self.text);
+        }
         self.enricher.fill_process(&mut self.event, &self.fields.enrich, &actor, &self.table);
         if let Body::File(file) = &record.body
             && record.header.kind != Kind::FileDelete

@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -16,9 +15,6 @@ use crate::sys;
 
 /// 64 digits, as container runtimes give them.
 const ID: &str = "6b65737472656c00000000000000000000000000000000000000000074727468";
-
-/// How long the container lives before its first program, and its group after its last.
-const LIFE: Duration = Duration::from_millis(300);
 
 /// The folder of the second cgroup hierarchy, if there is one that takes new groups.
 fn hierarchy() -> Option<PathBuf> {
@@ -75,8 +71,6 @@ fn run(actor: &Actor, program: &Path, group: &Path, cgroup: u64) -> Result<()> {
             fs::write(group.join("cgroup.procs"), "0").context("cannot join the group")?;
             sys::unshare(flags).context("cannot leave the namespaces")?;
             let inner = sys::fork(|| {
-                // A container lives for a while: its group is looked up by its number, which ends with it.
-                std::thread::sleep(LIFE);
                 // Until the namespaces have been looked at from outside.
                 let mut byte = [0];
                 let _ = std::io::Read::read(&mut &reader, &mut byte);
@@ -102,7 +96,6 @@ fn run(actor: &Actor, program: &Path, group: &Path, cgroup: u64) -> Result<()> {
     })?;
     let status = sys::wait(outer)?;
     drop((reader, writer));
-    std::thread::sleep(LIFE);
     let mut left = actor.child(outer, (before, sys::now()));
     // It stays in its PID namespace, and what it left the others for is not known here.
     left.own.namespaces = [0, 0, left.own.namespaces[2]];

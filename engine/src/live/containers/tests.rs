@@ -112,3 +112,16 @@ fn beside_older_hierarchies_the_number_is_asked_first() {
     let found = containers.of(older, number("sys/fs/cgroup/unified/plain"), None);
     assert_eq!(id_of(found).as_deref(), Some(ID), "only the older ones know");
 }
+
+#[test]
+fn what_the_kernel_told_is_known_when_all_else_is_gone() {
+    let root = Root::new("told");
+    root.write("sys/fs/cgroup/cgroup.controllers", "");
+    let mut containers = Containers::new(&root.0, false);
+    let gone = EntityId::from_start_ticks(8, 1);
+    assert_eq!(containers.of(gone, 77, None), None, "before its first exec");
+    containers.learn(77, &format!("/docker/{ID}"));
+    assert_eq!(id_of(containers.of(gone, 77, None)).as_deref(), Some(ID));
+    containers.learn(77, "/system.slice");
+    assert_eq!(id_of(containers.of(gone, 77, None)).as_deref(), Some(ID), "a number is used once");
+}

@@ -35,6 +35,7 @@ fn exec(timestamp: u64, sequence: u64, pid: u32, arguments: &'static [u8]) -> Ve
         filename: b"./tool",
         executable: ReversedPath::new(b"tool\0bin\0", true),
         directory: ReversedPath::new(b"home\0", true),
+        cgroup: ReversedPath::new(b"", true),
         arguments: Arguments::new(arguments),
         environment: Arguments::new(b""),
         environment_total: 0,
@@ -43,7 +44,11 @@ fn exec(timestamp: u64, sequence: u64, pid: u32, arguments: &'static [u8]) -> Ve
 }
 
 fn fork(timestamp: u64, sequence: u64, pid: u32, creator: u32) -> Vec<u8> {
-    let body = Body::Fork(Fork { creator_pid: creator, creator_start_time: 2_000_000_000 });
+    let body = Body::Fork(Fork {
+        creator_pid: creator,
+        creator_start_time: 2_000_000_000,
+        cgroup: ReversedPath::new(b"", true),
+    });
     Record { header: header(Kind::Fork, timestamp, sequence), task: task(pid, 3_000_000_000, 1), body }.encode()
 }
 
