@@ -21,8 +21,9 @@ static __always_inline __u32 kestrel_pid_number(struct signal_struct *signal, in
 /* The innermost number of a process and the namespace it belongs to. */
 static __always_inline void kestrel_namespace_pid(struct signal_struct *signal, struct kestrel_task *out)
 {
-	struct pid *pid = signal->pids[PIDTYPE_TGID];
-	__u32 level = pid->level;
+	/* By a probe read, because Linux 6.1 refuses to add a number that is not constant to a typed pointer. */
+	struct pid *pid = BPF_CORE_READ(signal, pids[PIDTYPE_TGID]);
+	__u32 level = BPF_CORE_READ(pid, level);
 	struct upid *innermost = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 				 (__u64)level * bpf_core_type_size(struct upid);
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::programs::{
@@ -32,6 +33,8 @@ pub(super) struct Attachments {
     types: Option<Btf>,
     /// Opened when the first system call is wanted.
     tracefs: Option<TraceFs>,
+    /// Threads in which links to system calls are closed.
+    leaving: Vec<JoinHandle<()>>,
     /// Whether a system call's tracepoint took a program when it was tried.
     has_tried_system_calls: bool,
     /// Opened when the first program of a cgroup is wanted.
@@ -43,10 +46,8 @@ enum Link {
     Typed(aya::programs::tp_btf::BtfTracePointLinkId),
     Packets(aya::programs::cgroup_skb::CgroupSkbLinkId),
     Sockets(aya::programs::sock_ops::SockOpsLinkId),
-    /// Closing it detaches.
-    SystemCall {
-        _link: OwnedFd,
-    },
+    /// Closing it detaches, and takes some 60 ms.
+    SystemCall(OwnedFd),
 }
 
 /// How a kind is served.
@@ -77,6 +78,7 @@ impl Attachments {
             links: HashMap::new(),
             types: Some(btf),
             tracefs: None,
+            leaving: Vec::new(),
             has_tried_system_calls: false,
             cgroup: None,
         })
@@ -112,7 +114,12 @@ impl Attachments {
             served.push(Served { kind, by });
         }
         let unwanted: Vec<Hook> = self.links.keys().filter(|hook| !kept.contains(hook)).copied().collect();
-        unwanted.into_iter().for_each(|hook| self.detach(hook));
+        let slow: Vec<OwnedFd> = unwanted.into_iter().filter_map(|hook| self.detach(hook)).collect();
+        self.leaving.retain(|thread| !thread.is_finished());
+        if !slow.is_empty() {
+            // Records go on coming meanwhile, and must be read. Their kinds are switched off, so nothing runs for nothing.
+            self.leaving.push(std::thread::spawn(move || drop(slow)));
+        }
         if self.types.take().is_some() {
             sys::trim_memory();
         }
@@ -164,7 +171,7 @@ impl Attachments {
     /// Takes everything from its place; programs stay loaded.
     pub(super) fn detach_all(&mut self) {
         let attached: Vec<Hook> = self.links.keys().copied().collect();
-        attached.into_iter().for_each(|hook| self.detach(hook));
+        attached.into_iter().for_each(|hook| drop(self.detach(hook)));
     }
 
     fn attach(&mut self, hook: Hook) -> Result<(), LiveError> {
@@ -192,7 +199,7 @@ impl Attachments {
                 let number = load_for_system_call(program, &mut self.tracefs, hook)?;
                 let fd = program.fd().map_err(|error| LiveError::program(name, error))?;
                 let link = sys::attach_to_tracepoint(fd.as_fd().as_raw_fd(), number);
-                Link::SystemCall { _link: link.map_err(|error| LiveError::attach(hook.attach, error))? }
+                Link::SystemCall(link.map_err(|error| LiveError::attach(hook.attach, error))?)
             }
             Attach::Cgroup(place) => {
                 let root = match &self.cgroup {
@@ -215,8 +222,12 @@ impl Attachments {
         load_for_system_call(program, &mut self.tracefs, hook).map(|_| ())
     }
 
-    fn detach(&mut self, hook: Hook) {
-        let Some(link) = self.links.remove(&hook) else { return };
+    /// Takes a program from its place; what is given back does so when it is dropped, and that takes its time.
+    fn detach(&mut self, hook: Hook) -> Option<OwnedFd> {
+        let link = match self.links.remove(&hook)? {
+            Link::SystemCall(link) => return Some(link),
+            link => link,
+        };
         let program = self.programs.as_mut().and_then(|programs| programs.program_mut(hook.program));
         // It can only fail for a link that is not there any more.
         let _ = match (link, program) {
@@ -225,6 +236,7 @@ impl Attachments {
             (Link::Sockets(link), Some(Program::SockOps(program))) => program.detach(link),
             _ => Ok(()),
         };
+        None
     }
 
     /// Numbers of the programs that are loaded.
@@ -252,6 +264,10 @@ impl Drop for Attachments {
     fn drop(&mut self) {
         let ours = self.loaded();
         self.links.clear();
+        for thread in self.leaving.drain(..) {
+            // It only closes descriptors, and cannot panic.
+            let _ = thread.join();
+        }
         drop(self.programs.take());
         let deadline = Instant::now() + RELEASE_WAIT;
         while Instant::now() < deadline
