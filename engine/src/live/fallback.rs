@@ -76,6 +76,7 @@ pub struct FallbackSource {
     audit: Option<Audit>,
     fanotify: Option<Fanotify>,
     translator: Translator,
+    wanted: KindSet,
     watched: Vec<PathBuf>,
     tiers: Vec<Tier>,
     unavailable: Vec<(Kind, LiveError)>,
@@ -90,6 +91,7 @@ impl FallbackSource {
         let mut source = FallbackSource {
             audit: None,
             fanotify: None,
+            wanted,
             watched: options.watched.clone(),
             translator: Translator::new(options),
             tiers: tiers.to_vec(),
@@ -113,6 +115,7 @@ impl FallbackSource {
     /// As [`LiveSource::set_kinds`](super::LiveSource::set_kinds).
     pub fn set_kinds(&mut self, kinds: KindSet) {
         self.translator.set_kinds(kinds);
+        self.wanted = kinds;
         (self.audit, self.fanotify) = (None, None);
         self.unavailable.clear();
         let wanted =
@@ -189,6 +192,12 @@ impl FallbackSource {
     /// The kinds that are wanted and cannot be had on this host, and why.
     pub fn unavailable(&self) -> impl Iterator<Item = (Kind, &LiveError)> {
         self.unavailable.iter().map(|(kind, error)| (*kind, error))
+    }
+
+    /// The kinds that are wanted and come.
+    pub fn available(&self) -> impl Iterator<Item = Kind> {
+        let missing = |kind: Kind| self.unavailable.iter().any(|(other, _)| *other == kind);
+        Kind::ALL.into_iter().filter(move |&kind| self.wanted.contains(kind) && !missing(kind))
     }
 
     /// As [`LiveSource::set_demand`](super::LiveSource::set_demand).
