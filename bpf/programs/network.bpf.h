@@ -262,13 +262,14 @@ static __always_inline void kestrel_copy_message(struct __sk_buff *skb, struct k
 		length = KESTREL_MESSAGE_LIMIT;
 		kestrel_flag_section(scratch, KESTREL_LOOKUP_MESSAGE, KESTREL_SECTION_TRUNCATED);
 	}
+	length--; /* 0 becomes a great number; Linux 6.1 does not take a test for 0 as a lower bound */
 	kestrel_hide(length);
-	if (length < 1 || length > KESTREL_MESSAGE_LIMIT ||
-	    bpf_skb_load_bytes(skb, packet->payload, scratch->tail, length)) {
+	if (length >= KESTREL_MESSAGE_LIMIT ||
+	    bpf_skb_load_bytes(skb, packet->payload, scratch->tail, length + 1)) {
 		kestrel_flag_section(scratch, KESTREL_LOOKUP_MESSAGE, KESTREL_SECTION_UNREADABLE);
 		return;
 	}
-	kestrel_end_section(scratch, KESTREL_LOOKUP_MESSAGE, length);
+	kestrel_end_section(scratch, KESTREL_LOOKUP_MESSAGE, length + 1);
 }
 
 static __always_inline int kestrel_lookup(struct __sk_buff *skb, bool answer)

@@ -22,6 +22,7 @@
 //! [live]
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
+//! watch = ["/", "/home"]
 //!
 //! [[sink]]
 //! to = "bulk+https://siem.example:9200/_bulk?index=alerts"
@@ -119,6 +120,8 @@ pub struct LiveConfig {
     pub ring_bytes: Option<u32>,
     /// `agent.id` of the events.
     pub agent_id: Option<String>,
+    /// Folders whose file systems fanotify watches, where there is no eBPF.
+    pub watch: Option<Vec<PathBuf>>,
 }
 
 /// Why a configuration file is refused.

@@ -4,9 +4,12 @@
 
 use std::io::ErrorKind;
 
+use kestrel_bpf::record::Kind;
 use serde_json::{Value as Json, json};
 
-use crate::live::{Check, LiveError, LiveOptions, LiveSource, MatrixRow, kernel_support, matrix, sources};
+use crate::live::{
+    Check, FallbackSource, KindSet, LiveOptions, LiveSource, MatrixRow, Tier, kernel_support, matrix, sources,
+};
 use crate::runtime::code_cache::CodeCache;
 
 /// All rows, and whether the engine can run live.
@@ -109,9 +112,17 @@ fn in_short(reason: &str) -> String {
 }
 
 fn live_source() -> Check {
-    match LiveSource::open(LiveOptions::default()) {
-        Ok(_) => row("live source", true, "loads, attaches and detaches".to_owned()),
-        Err(error) => row("live source", false, with_causes(&error)),
+    let refused = match LiveSource::open(LiveOptions::default()) {
+        Ok(_) => return row("live source", true, "loads, attaches and detaches".to_owned()),
+        Err(error) => error.with_causes(),
+    };
+    let options = LiveOptions { kinds: KindSet::all(), ..LiveOptions::default() };
+    match FallbackSource::open(options, &[Tier::Audit, Tier::Fanotify]) {
+        Ok(source) => {
+            let kinds: Vec<&str> = source.available().map(Kind::name).collect();
+            row("live source", true, format!("without eBPF, which is refused ({refused}): {}", kinds.join(", ")))
+        }
+        Err(error) => row("live source", false, format!("{refused}; without eBPF: {}", error.with_causes())),
     }
 }
 
@@ -154,14 +165,4 @@ fn code_cache() -> Check {
 
 fn row(name: &'static str, ok: bool, detail: String) -> Check {
     Check { name, ok, detail }
-}
-
-fn with_causes(error: &LiveError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

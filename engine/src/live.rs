@@ -26,14 +26,18 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::process_table::{Limits, ProcessTable, bootstrap};
 
 mod attach;
+mod audit;
 mod btf;
 mod cgroup;
+mod choice;
 mod clock;
 mod containers;
 pub mod dns;
 mod enrich;
 mod environment;
 mod error;
+mod fallback;
+mod fanotify;
 mod fields;
 mod host;
 mod ledger;
@@ -48,9 +52,11 @@ mod sys;
 mod tracefs;
 mod translate;
 
+pub use choice::{HostSource, SourceChoice};
 pub use enrich::Demand;
 pub use environment::Environment;
 pub use error::LiveError;
+pub use fallback::FallbackSource;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
@@ -61,6 +67,9 @@ use translate::Translator;
 
 /// Records are handed on in batches of this many at most, so that the caller comes to its other work.
 const BATCH: usize = 4_096;
+
+/// Where files that rules ask for usually are; folders of one file system count once.
+const WATCHED: [&str; 10] = ["/", "/etc", "/usr", "/var", "/home", "/root", "/opt", "/tmp", "/var/tmp", "/dev/shm"];
 
 /// A set of event kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -138,6 +147,8 @@ pub struct LiveOptions {
     pub agent_id: String,
     /// What is found out in user space about events, because loaded rules ask for it.
     pub demand: Demand,
+    /// Folders whose file systems are watched where files are seen by fanotify.
+    pub watched: Vec<std::path::PathBuf>,
     /// Limits of the process table.
     pub limits: Limits,
 }
@@ -154,6 +165,7 @@ impl Default for LiveOptions {
             environment: Environment::None,
             agent_id: String::new(),
             demand: Demand::default(),
+            watched: WATCHED.iter().map(std::path::PathBuf::from).collect(),
             limits: Limits::default(),
         }
     }

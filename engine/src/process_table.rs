@@ -304,8 +304,13 @@ impl ProcessTable {
             let older = if before == process.image { Some(before) } else { process.previous.replace(before) };
             older.into_iter().for_each(|image| self.release(image));
         } else {
-            self.end_namesake(facts.id);
-            self.by_pid.insert(facts.id.pid, facts.id);
+            // Late news of a process whose number is another's by now must not end that one.
+            let namesake = self.by_pid.get(&facts.id.pid);
+            let succeeded = namesake.is_some_and(|other| other.start_ticks > facts.id.start_ticks);
+            if !succeeded {
+                self.end_namesake(facts.id);
+                self.by_pid.insert(facts.id.pid, facts.id);
+            }
             self.arrivals.push_back(facts.id);
             let process = Process {
                 facts,
@@ -320,6 +325,9 @@ impl ProcessTable {
             };
             self.processes.insert(facts.id, process);
             self.join_parent(facts.id);
+            if succeeded {
+                self.end(facts.id);
+            }
         }
         self.make_room(facts.id);
     }

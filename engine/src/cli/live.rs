@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{Demand, Environment, KindSet, LiveOptions, LiveSource};
+use kestrel_engine::live::{Demand, Environment, HostSource, KindSet, LiveOptions};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -34,13 +34,13 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
     let environment = Environment::wanted_by(packs.packs.iter().map(|pack| pack.pack.ir()));
     let demand = wanted_fields(&packs.packs);
     let live = LiveOptions { kinds, environment, demand, ..options.live.clone() };
-    let mut source = LiveSource::open(live).map_err(Failure::failed)?;
+    let mut source = HostSource::open(live, &options.sources).map_err(Failure::failed)?;
     let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     session.reorder(options.reorder);
     let mut run = Run::new(options, packs, session, "live")?;
     say(&format!(
         "live on this host: {}; {} of {}, runtime {}, alerts to {}",
-        kinds_text(kinds),
+        kinds_text(kinds, source.name()),
         counted(run.stats.rules as u64, "rule"),
         counted(run.stats.packs as u64, "pack"),
         run.stats.runtime,
@@ -136,10 +136,10 @@ fn idle_rules(packs: &[NamedPack]) -> usize {
     packs.iter().map(idle).sum()
 }
 
-fn kinds_text(kinds: KindSet) -> String {
+fn kinds_text(kinds: KindSet, source: &str) -> String {
     let names: Vec<&str> = Kind::ALL.into_iter().filter(|kind| kinds.contains(*kind)).map(Kind::name).collect();
     match names.as_slice() {
         [] => "no rule wants an event that this source has".to_owned(),
-        names => format!("{} events from the kernel", names.join(", ")),
+        names => format!("{} events from {source}", names.join(", ")),
     }
 }

@@ -50,6 +50,40 @@ fn a_number_used_again_is_another_process() {
 }
 
 #[test]
+fn late_news_of_a_process_does_not_end_the_one_that_has_its_number_now() {
+    let mut table = host();
+    table.fork(facts(60, 200, Some(id(1, 5))), "init");
+    table.look(facts(60, 100, Some(id(50, 90))), b"gone");
+    assert!(table.get(id(60, 100)).expect("taken in, for its event").ended);
+    assert!(!table.get(id(60, 200)).expect("the living one").ended);
+    assert_eq!(table.by_pid(60).expect("the latest").facts.id, id(60, 200));
+}
+
+#[test]
+fn a_look_brings_sessions_and_users_up_to_date_and_nothing_of_the_dead() {
+    let mut table = host();
+    table.fork(facts(60, 100, Some(id(50, 90))), "bash");
+    assert_eq!(table.get(id(60, 100)).expect("forked").session_leader, Some(id(1, 5)));
+    let own = Facts { session: 60, group: 60, users: [1, 2, 3], ..facts(60, 100, Some(id(1, 5))) };
+    table.look(own, b"bash");
+    let process = table.get(id(60, 100)).expect("alive");
+    assert_eq!((process.session_leader, process.group_leader), (Some(id(60, 100)), Some(id(60, 100))));
+    assert_eq!(
+        (process.facts.users, process.facts.parent),
+        ([1, 2, 3], Some(id(50, 90))),
+        "its parent is that of birth"
+    );
+    assert_eq!(process.image.name.as_ref(), "bash");
+    assert!(table.exit(own, "bash"));
+    table.look(Facts { users: [9, 9, 9], ..own }, b"bash");
+    let process = table.get(id(60, 100)).expect("kept");
+    assert!(process.ended && process.facts.users == [1, 2, 3]);
+    table.look(facts(61, 101, Some(id(60, 100))), b"unknown");
+    assert_eq!(table.get(id(61, 101)).expect("taken in").image.name.as_ref(), "unknown");
+    assert_eq!(table.counters().unannounced, 1);
+}
+
+#[test]
 fn a_reparented_process_keeps_its_origin() {
     let mut table = host();
     table.fork(facts(60, 100, Some(id(50, 90))), "bash");

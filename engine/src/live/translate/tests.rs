@@ -1,6 +1,6 @@
 //! Made-up records in, events out: no kernel is needed.
 
-use kestrel_bpf::record::{Arguments, Fork, Header, Kind, ReversedPath};
+use kestrel_bpf::record::{Arguments, File, FileName, Fork, Header, Kill, Kind, Ptrace, ReversedPath, Target};
 use kestrel_ir::event::FieldValue;
 
 use super::*;
@@ -163,4 +163,114 @@ fn rubbish_is_counted_and_gives_no_event() {
     cut.pop();
     assert!(events(&mut translator, &[cut, Vec::new()]).is_empty());
     assert_eq!(translator.ledger().malformed, 2);
+}
+
+fn act(timestamp: u64, sequence: u64, kind: Kind, body: Body<'_>) -> Vec<u8> {
+    Record { header: header(kind, timestamp, sequence), task: task(42, 2_000_000_000, 1), body }.encode()
+}
+
+#[test]
+fn acts_are_told_with_their_actor_and_their_target() {
+    let mut translator = translator();
+    translator.set_kinds(KindSet::all());
+    let known = Target { pid: 42, start_time: 2_000_000_000 };
+    let unknown = Target { pid: 99, start_time: 5_000_000_000 };
+    let records = [
+        exec(5, 1, 42, b"tool\0"),
+        act(6, 2, Kind::Kill, Body::Kill(Kill { target: known, signal: 15 })),
+        act(7, 3, Kind::Ptrace, Body::Ptrace(Ptrace { target: unknown, request: 16 })),
+    ];
+    let events = events(&mut translator, &records);
+    let [_, kill, ptrace] = events.as_slice() else { panic!("three events") };
+    for line in [
+        "event.action=kill",
+        "event.type=access",
+        "process.executable=/bin/tool",
+        "process.Ext.signal.name=SIGTERM",
+        "process.Ext.signal.number=Integer(15)",
+        "Target.process.pid=Integer(42)",
+        "Target.process.executable=/bin/tool",
+    ] {
+        assert!(has(kill, line), "{line} is not in {kill:#?}");
+    }
+    assert!(has(ptrace, "process.Ext.ptrace.request=PTRACE_ATTACH") && has(ptrace, "Target.process.pid=Integer(99)"));
+    assert!(!ptrace.iter().any(|line| line.starts_with("Target.process.name")), "nobody knows it");
+}
+
+#[test]
+fn a_call_that_changes_no_user_is_counted_and_no_event() {
+    let mut translator = translator();
+    translator.set_kinds(KindSet::all());
+    let change = |timestamp, sequence, user| {
+        let task = Task { effective_user_id: user, ..task(42, 2_000_000_000, 1) };
+        Record { header: header(Kind::UidChange, timestamp, sequence), task, body: Body::UidChange }.encode()
+    };
+    let records = [exec(5, 1, 42, b"tool\0"), change(6, 2, 0), change(7, 3, 1_000), change(8, 4, 1_000)];
+    let events = events(&mut translator, &records);
+    assert_eq!(events.len(), 2);
+    assert!(has(&events[1], "user.id=1000") && has(&events[1], "user.changes.id=1000"));
+    let part = translator.ledger().kind(Kind::UidChange);
+    assert_eq!((part.received, part.delivered, part.unchanged), (3, 1, 2));
+}
+
+#[test]
+fn files_are_told_with_their_names_and_what_is_known_of_them() {
+    let mut translator = translator();
+    translator.set_kinds(KindSet::all());
+    let plain = File {
+        name: FileName { folder: ReversedPath::new(b"tmp\0", true), name: b"./b.sh" },
+        other: Some(FileName { folder: ReversedPath::new(b"", true), name: b"/tmp/a.txt" }),
+        inode: None,
+        file_type: None,
+        permissions: None,
+        uid: None,
+        gid: None,
+        original: None,
+        flags: Some(0),
+    };
+    let open = File {
+        name: FileName { folder: ReversedPath::new(b"shadow\0etc\0", true), name: b"" },
+        other: None,
+        inode: Some((7, 1_234)),
+        file_type: Some(0o100_000),
+        permissions: Some(0o640),
+        uid: Some(0),
+        gid: Some(42),
+        flags: Some(0o2_000_002),
+        ..plain
+    };
+    let records = [
+        exec(5, 1, 42, b"tool\0"),
+        act(6, 2, Kind::FileRename, Body::File(plain)),
+        act(7, 3, Kind::FileOpen, Body::File(open)),
+    ];
+    let events = events(&mut translator, &records);
+    let [_, rename, opened] = events.as_slice() else { panic!("three events") };
+    for line in [
+        "event.category=file",
+        "event.action=rename",
+        "process.executable=/bin/tool",
+        "file.path=/tmp/b.sh",
+        "file.extension=sh",
+        "file.Ext.original.path=/tmp/a.txt",
+        "file.Ext.original.name=a.txt",
+        "file.Ext.original.extension=txt",
+    ] {
+        assert!(has(rename, line), "{line} is not in {rename:#?}");
+    }
+    for line in [
+        "event.action=open",
+        "file.path=/etc/shadow",
+        "file.directory=/etc",
+        "file.inode=7",
+        "file.size=Integer(1234)",
+        "file.type=file",
+        "file.mode=0640",
+        "file.uid=0",
+        "file.gid=42",
+        "file.Ext.open.flags=O_RDWR",
+        "file.Ext.open.flags=O_CLOEXEC",
+    ] {
+        assert!(has(opened, line), "{line} is not in {opened:#?}");
+    }
 }
