@@ -28,7 +28,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const FOLDERS: [&str; 7] = ["cron.d", "CRON.d", ".ssh", "deep/er/still", "Ünï", "a.b", "init.d"];
 const NAMES: [&str; 12] = [
-    "job", "Job.SH", "authorized_keys", ".profile", ".sh", "x.service", "x.tar.gz", "café.sh", "trail.", "..a", "K\u{212a}.so",
+    "job",
+    "Job.SH",
+    "authorized_keys",
+    ".profile",
+    ".sh",
+    "x.service",
+    "x.tar.gz",
+    "café.sh",
+    "trail.",
+    "..a",
+    "K\u{212a}.so",
     "plain",
 ];
 
@@ -133,11 +143,14 @@ impl Watch {
     fn read_until(&mut self, last: &Path) {
         let began = Instant::now();
         let table = self.source.fields().clone();
-        let is_last = |event: &Event| describe(&table, event).1.iter().any(|path| path.as_bytes() == last.as_os_str().as_bytes());
+        let is_last =
+            |event: &Event| describe(&table, event).1.iter().any(|path| path.as_bytes() == last.as_os_str().as_bytes());
         while !self.events.iter().any(is_last) {
             assert!(began.elapsed() < PATIENCE, "the last act never came; {} events did", self.events.len());
             let Watch { source, events } = self;
-            source.poll(Duration::from_millis(50), &mut |event| events.push(event.clone())).expect("the source goes on");
+            source
+                .poll(Duration::from_millis(50), &mut |event| events.push(event.clone()))
+                .expect("the source goes on");
         }
     }
 
@@ -223,5 +236,8 @@ fn whatever_a_rule_wants_passes_the_kernel() {
     }
     fs::remove_dir_all(&home).expect("the folder goes");
     println!("{wanted_in_all} events were wanted, {dropped} others stayed in the kernel");
-    assert!(wanted_in_all > 100 && dropped > 100, "{wanted_in_all} wanted, {dropped} dropped: the test would show nothing");
+    assert!(
+        wanted_in_all > 100 && dropped > 100,
+        "{wanted_in_all} wanted, {dropped} dropped: the test would show nothing"
+    );
 }

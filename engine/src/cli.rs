@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use kestrel_engine::config::MAX_TRACED_ENDINGS;
 use kestrel_engine::doctor;
 use kestrel_engine::klog::SyncPolicy;
+use kestrel_engine::live::SourceChoice;
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::sinks::AlertTarget;
@@ -96,6 +97,10 @@ struct RunArguments {
     /// Keeps this many of each rule's last endings of partial matches, for `ctl explain`. [default: 0]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_TRACED_ENDINGS)))]
     trace_endings: Option<u16>,
+    /// Where a live run gets its events: the kernel programs (`ebpf`), execs from the audit subsystem (`audit`), files from
+    /// `fanotify`, or several of them with commas. [default: ebpf, and without it audit and fanotify]
+    #[arg(long, value_name = "SOURCE", value_delimiter = ',', conflicts_with_all = ["replay", "stdin"])]
+    source: Vec<SourceChoice>,
     /// Ends a live run after so many seconds.
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["replay", "stdin"], value_parser = options::seconds)]
     duration: Option<std::time::Duration>,

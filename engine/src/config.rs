@@ -23,6 +23,7 @@
 //! pushdown = "keys"
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
+//! watch = ["/", "/home"]
 //!
 //! [[sink]]
 //! to = "bulk+https://siem.example:9200/_bulk?index=alerts"
@@ -122,6 +123,8 @@ pub struct LiveConfig {
     pub agent_id: Option<String>,
     /// As `--pushdown`.
     pub pushdown: Option<String>,
+    /// Folders whose file systems fanotify watches, where there is no eBPF.
+    pub watch: Option<Vec<PathBuf>>,
 }
 
 /// Why a configuration file is refused.

@@ -25,15 +25,20 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::process_table::{Limits, ProcessTable, bootstrap};
 
+mod asked;
 mod attach;
+mod audit;
 mod btf;
 mod cgroup;
+mod choice;
 mod clock;
 mod containers;
 pub mod dns;
 mod enrich;
 mod environment;
 mod error;
+mod fallback;
+mod fanotify;
 mod fields;
 mod filter;
 mod host;
@@ -49,9 +54,12 @@ mod sys;
 mod tracefs;
 mod translate;
 
+pub use asked::asked_fields;
+pub use choice::{HostSource, SourceChoice};
 pub use enrich::Demand;
 pub use environment::Environment;
 pub use error::LiveError;
+pub use fallback::FallbackSource;
 pub use filter::KernelFilter;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
@@ -64,6 +72,9 @@ use translate::Translator;
 
 /// Records are handed on in batches of this many at most, so that the caller comes to its other work.
 const BATCH: usize = 4_096;
+
+/// Where files that rules ask for usually are; folders of one file system count once.
+const WATCHED: [&str; 10] = ["/", "/etc", "/usr", "/var", "/home", "/root", "/opt", "/tmp", "/var/tmp", "/dev/shm"];
 
 /// A set of event kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,6 +159,8 @@ pub struct LiveOptions {
     pub demand: Demand,
     /// What the kernel drops beside whole kinds.
     pub filter: KernelFilter,
+    /// Folders whose file systems are watched where files are seen by fanotify.
+    pub watched: Vec<std::path::PathBuf>,
     /// Limits of the process table.
     pub limits: Limits,
 }
@@ -165,6 +178,7 @@ impl Default for LiveOptions {
             agent_id: String::new(),
             demand: Demand::default(),
             filter: KernelFilter::default(),
+            watched: WATCHED.iter().map(std::path::PathBuf::from).collect(),
             limits: Limits::default(),
         }
     }
@@ -334,8 +348,7 @@ impl LiveSource {
 
     /// Changes what is found out in user space, from the next event on.
     pub fn set_demand(&mut self, demand: Demand) -> Result<(), LiveError> {
-        let [ignored, environment, reader_looks, _] = self.set;
-        self.set = [ignored, environment, reader_looks, u32::from(demand.wants_containers())];
+        self.set[3] = u32::from(demand.wants_containers());
         self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
         self.translator.set_demand(demand);
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{Demand, Environment, KernelFilter, KindSet, LiveOptions, LiveSource};
+use kestrel_engine::live::{Demand, Environment, HostSource, KernelFilter, KindSet, LiveOptions, asked_fields};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -40,13 +40,13 @@ pub(super) fn run(options: &RunOptions, packs: &ReadPacks, stop: &AtomicBool) ->
     };
     let filtered: Vec<&str> = filter.kinds().filter(|&kind| kinds.contains(kind)).map(Kind::name).collect();
     let live = LiveOptions { kinds, environment, demand, filter, ..options.live.clone() };
-    let mut source = LiveSource::open(live).map_err(Failure::failed)?;
+    let mut source = HostSource::open(live, &options.sources).map_err(Failure::failed)?;
     let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
     session.reorder(options.reorder);
     let mut run = Run::new(options, packs, session, "live")?;
     say(&format!(
         "live on this host: {}; {} of {}, runtime {}, alerts to {}",
-        kinds_text(kinds),
+        kinds_text(kinds, source.name()),
         counted(run.stats.rules as u64, "rule"),
         counted(run.stats.packs as u64, "pack"),
         run.stats.runtime,
@@ -124,9 +124,11 @@ fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
     Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
 }
 
-/// What is to be found out in user space, because some rule asks for it.
+/// What is to be found out in user space: what some rule asks for, and for evidence the containers, which are remembered.
 fn wanted_fields(packs: &[NamedPack]) -> Demand {
-    Demand::of_fields(packs.iter().flat_map(|pack| pack.pack.manifest().required_fields.iter().map(String::as_str)))
+    let asked = packs.iter().flat_map(|pack| asked_fields(pack.pack.ir()));
+    let shown = packs.iter().flat_map(|pack| &pack.pack.manifest().required_fields).map(String::as_str);
+    Demand::of_fields(asked.chain(shown.filter(|field| field.starts_with("container."))))
 }
 
 /// How many rules have a term that no kind of live event can match.
@@ -145,10 +147,10 @@ fn idle_rules(packs: &[NamedPack]) -> usize {
     packs.iter().map(idle).sum()
 }
 
-fn kinds_text(kinds: KindSet) -> String {
+fn kinds_text(kinds: KindSet, source: &str) -> String {
     let names: Vec<&str> = Kind::ALL.into_iter().filter(|kind| kinds.contains(*kind)).map(Kind::name).collect();
     match names.as_slice() {
         [] => "no rule wants an event that this source has".to_owned(),
-        names => format!("{} events from the kernel", names.join(", ")),
+        names => format!("{} events from {source}", names.join(", ")),
     }
 }

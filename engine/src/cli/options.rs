@@ -9,7 +9,7 @@ use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
 use kestrel_engine::klog::{SyncPolicy, TimeRange};
-use kestrel_engine::live::LiveOptions;
+use kestrel_engine::live::{LiveOptions, SourceChoice};
 use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
@@ -52,6 +52,8 @@ pub(super) struct RunOptions {
     pub(super) input: InputOptions,
     pub(super) live: LiveOptions,
     pub(super) pushdown: Pushdown,
+    /// The sources that a live run may take; empty for all.
+    pub(super) sources: Vec<SourceChoice>,
 }
 
 /// `--code-cache`.
@@ -242,6 +244,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     let mut live = LiveOptions::default();
     live.ring_bytes = config.live.ring_bytes.unwrap_or(live.ring_bytes);
     live.agent_id = config.live.agent_id.unwrap_or_default();
+    live.watched = config.live.watch.unwrap_or(live.watched);
     let options = RunOptions {
         packs,
         required_signatures,
@@ -270,6 +273,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         input,
         live,
         pushdown: arguments.pushdown.or(pushdown).unwrap_or_default(),
+        sources: arguments.source,
     };
     options.check_outputs()?;
     options.check_resume()?;

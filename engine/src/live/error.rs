@@ -77,6 +77,25 @@ pub enum LiveError {
         /// The map or program.
         name: String,
     },
+    /// Nothing gives events here.
+    #[error("no source of events works on this host: eBPF: {ebpf}; without eBPF: {others}")]
+    NoSource {
+        /// Why the kernel programs do not.
+        ebpf: String,
+        /// Why the others do not.
+        others: String,
+    },
+    /// A source without eBPF cannot be had.
+    #[error("no events from {source_name}: {what}")]
+    Fallback {
+        /// Which.
+        source_name: &'static str,
+        /// What is missing, and what to do.
+        what: String,
+        /// What the kernel said.
+        #[source]
+        source: Source,
+    },
     /// The operating system refused something else.
     #[error("{what} failed")]
     System {
@@ -122,6 +141,10 @@ impl LiveError {
 
     pub(super) fn map(error: aya::maps::MapError) -> Self {
         LiveError::Map { source: error.into() }
+    }
+
+    pub(super) fn fallback(source_name: &'static str, what: &str, source: Source) -> Self {
+        LiveError::Fallback { source_name, what: what.to_owned(), source }
     }
 
     pub(super) fn missing(name: &str) -> Self {

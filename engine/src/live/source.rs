@@ -8,6 +8,7 @@ use kestrel_bpf::record::Kind;
 
 use super::KindSet;
 use super::attach::Attachments;
+use super::fallback::Fallback;
 use super::programs::{self, PLANS};
 
 /// A class of mechanisms, in the order in which the engine prefers them.
@@ -69,11 +70,11 @@ pub struct MatrixRow {
 
 /// Every source of this build.
 pub fn sources() -> Vec<Box<dyn Source>> {
-    Tier::ALL
+    let programs = Tier::ALL
         .into_iter()
         .filter(|&tier| PLANS.iter().any(|plan| plan.tier == tier))
-        .map(|tier| Box::new(KernelPrograms::new(tier)) as Box<dyn Source>)
-        .collect()
+        .map(|tier| Box::new(KernelPrograms::new(tier)) as Box<dyn Source>);
+    programs.chain(Fallback::all().map(|source| Box::new(source) as Box<dyn Source>)).collect()
 }
 
 /// Tries every kind of every source, kind by kind. Takes some milliseconds a cell; nothing stays attached.

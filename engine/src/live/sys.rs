@@ -1,10 +1,10 @@
 //! The calls that no dependency of the engine offers in safe form: bpf(2) with a raw attribute, for probes; a program's link
-//! to a tracepoint that is known by its number; the clock that the kernel programs stamp records with; and giving memory
+//! to a tracepoint that is known by its number; fanotify(7) and files by their handles; the clock that the kernel programs stamp records with; and giving memory
 //! back.
 
 #![expect(
     unsafe_code,
-    reason = "bpf(2), perf_event_open(2), clock_gettime(2) and malloc_trim(3) are called directly, each in one small safe function"
+    reason = "bpf(2), perf_event_open(2), fanotify_init(2), fanotify_mark(2), open_by_handle_at(2), clock_gettime(2) and malloc_trim(3) are called directly, each in one small safe function"
 )]
 
 use std::ffi::{c_int, c_long};
@@ -35,6 +35,17 @@ const SYS_BPF: c_long = 280;
 const SYS_PERF_EVENT_OPEN: c_long = 298;
 #[cfg(not(target_arch = "x86_64"))]
 const SYS_PERF_EVENT_OPEN: c_long = 241;
+
+#[cfg(target_arch = "x86_64")]
+const SYS_FANOTIFY: [c_long; 2] = [300, 301];
+#[cfg(not(target_arch = "x86_64"))]
+const SYS_FANOTIFY: [c_long; 2] = [262, 263];
+#[cfg(target_arch = "x86_64")]
+const SYS_OPEN_BY_HANDLE_AT: c_long = 304;
+#[cfg(not(target_arch = "x86_64"))]
+const SYS_OPEN_BY_HANDLE_AT: c_long = 265;
+/// `AT_FDCWD`.
+const CURRENT_FOLDER: c_long = -100;
 
 const CLOCK_BOOTTIME: c_int = 7;
 
@@ -159,6 +170,47 @@ fn bpf(command: c_long, attribute: &BpfAttribute) -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: for these three commands a non-negative answer is a new descriptor that nobody else owns (bpf(2)).
+    Ok(unsafe { OwnedFd::from_raw_fd(answer as c_int) })
+}
+
+/// A new group of fanotify(7).
+pub(super) fn fanotify_group(flags: u32, event_flags: u32) -> io::Result<OwnedFd> {
+    let [init, _] = SYS_FANOTIFY;
+    // SAFETY: the call takes two numbers.
+    let answer = unsafe { syscall(init, c_long::from(flags), c_long::from(event_flags)) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a non-negative answer is a new descriptor that nobody else owns (fanotify_init(2)).
+    Ok(unsafe { OwnedFd::from_raw_fd(answer as c_int) })
+}
+
+/// Adds what a group is told of at `path`.
+pub(super) fn fanotify_mark(group: RawFd, flags: u32, mask: u64, path: &std::ffi::CStr) -> io::Result<()> {
+    let [_, mark] = SYS_FANOTIFY;
+    // SAFETY: the path is a NUL-terminated text that outlives the call; the kernel only reads it. On the 64-bit
+    // architectures that this is built for the mask is one argument.
+    let answer = unsafe {
+        syscall(mark, c_long::from(group), c_long::from(flags), mask as c_long, CURRENT_FOLDER, path.as_ptr())
+    };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Opens the file that a handle names, on the file system of `mount`. `handle` is `struct file_handle` as the kernel gave
+/// it: its first four bytes say how many follow behind the first eight.
+pub(super) fn open_by_handle(mount: RawFd, handle: &[u8], flags: u32) -> io::Result<OwnedFd> {
+    // The kernel takes the length from the handle itself, so it must be true.
+    let length = handle.first_chunk::<4>().map(|length| u32::from_ne_bytes(*length) as usize);
+    if length.and_then(|length| length.checked_add(8)) != Some(handle.len()) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the handle's stated length is that of the slice, which outlives the call; the kernel only reads it, and
+    // bytes need no alignment of copy_from_user.
+    let answer = unsafe { syscall(SYS_OPEN_BY_HANDLE_AT, c_long::from(mount), handle.as_ptr(), c_long::from(flags)) };
+    if answer < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a non-negative answer is a new descriptor that nobody else owns (open_by_handle_at(2)).
     Ok(unsafe { OwnedFd::from_raw_fd(answer as c_int) })
 }
 

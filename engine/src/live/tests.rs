@@ -14,6 +14,7 @@ use super::*;
 mod call;
 mod enrich;
 mod exec;
+mod fallback;
 mod file;
 mod network;
 mod process;

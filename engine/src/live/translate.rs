@@ -92,6 +92,14 @@ impl Translator {
         self.table.load(snapshots);
     }
 
+    /// A process as it is now, which may run something else than the table knows.
+    pub(super) fn renew(&mut self, found: &Snapshot) {
+        let known = self.table.get(found.facts.id).map(|process| *process.image == found.image);
+        if known != Some(true) {
+            self.table.exec(found.facts, found.image.clone());
+        }
+    }
+
     pub(super) fn set_kinds(&mut self, kinds: KindSet) {
         self.kinds = kinds;
     }

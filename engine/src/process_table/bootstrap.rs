@@ -53,6 +53,15 @@ pub fn read_proc(proc: &Path) -> std::io::Result<Vec<Snapshot>> {
     Ok(snapshots)
 }
 
+/// One process as it is now, with its parent; `None` when it is gone or may not be seen.
+pub fn read_one(proc: &Path, pid: u32) -> Option<Snapshot> {
+    let mut snapshot = read_process(&proc.join(pid.to_string()), pid, boot_offset_ticks(proc))?;
+    snapshot.facts.parent = snapshot.facts.parent.and_then(|parent| {
+        entity_of(proc, parent.pid).filter(|parent| parent.start_ticks <= snapshot.facts.id.start_ticks)
+    });
+    Some(snapshot)
+}
+
 /// Which process has that number now.
 pub fn entity_of(proc: &Path, pid: u32) -> Option<EntityId> {
     let stat = read_limited(&proc.join(pid.to_string()).join("stat"), 4096)?;

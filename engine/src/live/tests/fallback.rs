@@ -1,0 +1,226 @@
+//! Execs by audit and files by fanotify, of children of our own and in a folder of our own. Auditing is switched on for
+//! the children of this process alone, and as it was afterwards.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::live::audit::request;
+use crate::live::{FallbackSource, HostSource, SourceChoice};
+
+const AUDIT_GET: u16 = 1000;
+const AUDIT_SET: u16 = 1001;
+const AUDIT_ADD_RULE: u16 = 1011;
+const AUDIT_DELETE_RULE: u16 = 1012;
+
+/// `struct audit_rule_data`: execs of children of this process.
+fn rule() -> Vec<u8> {
+    let mut words = vec![0_u32; 260];
+    // The end of calls, always, one field.
+    (words[0], words[1], words[2]) = (4, 2, 1);
+    for call in [59, 322] {
+        words[3 + call / 32] |= 1 << (call % 32);
+    }
+    // The parent's number equals.
+    (words[67], words[131], words[195]) = (18, std::process::id(), 0x4000_0000);
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// `struct audit_status` that changes `enabled` alone.
+fn status(enabled: u32) -> Vec<u8> {
+    let mut words = [0_u32; 10];
+    (words[0], words[1]) = (1, enabled);
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Auditing of our children, while this lives.
+struct Auditing {
+    enabled: u32,
+}
+
+impl Auditing {
+    fn begin() -> Option<Auditing> {
+        let before = match request(AUDIT_GET, &[]) {
+            Ok(answers) => {
+                answers.first().and_then(|answer| Some(u32::from_ne_bytes(*answer.get(4..)?.first_chunk()?)))
+            }
+            Err(error) => {
+                eprintln!("skipped: audit: {error}");
+                return None;
+            }
+        };
+        let enabled = before?;
+        if enabled == 2 {
+            eprintln!("skipped: audit is locked on this host");
+            return None;
+        }
+        let made = request(AUDIT_ADD_RULE, &rule()).and_then(|_| request(AUDIT_SET, &status(1)));
+        if let Err(error) = made {
+            eprintln!("skipped: audit: {error}");
+            return None;
+        }
+        Some(Auditing { enabled })
+    }
+}
+
+impl Drop for Auditing {
+    fn drop(&mut self) {
+        // The rule names this process, which ends soon; it would match nobody else until the number is used again.
+        let _ = request(AUDIT_DELETE_RULE, &rule());
+        let _ = request(AUDIT_SET, &status(self.enabled));
+    }
+}
+
+/// Reads until `is` holds for an event.
+fn wait(source: &mut FallbackSource, what: &str, is: impl Fn(&FallbackSource, &Event) -> bool) -> Event {
+    let begun = Instant::now();
+    let mut events = Vec::new();
+    loop {
+        if let Some(event) = events.iter().find(|event| is(source, event)) {
+            return Event::clone(event);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "no {what} in {} events", events.len());
+        source.poll(Duration::from_millis(50), &mut |event| events.push(event.clone())).expect("the source goes on");
+    }
+}
+
+fn texts<'e>(source: &FallbackSource, event: &'e Event, name: &str) -> Vec<&'e str> {
+    let field = source.fields().lookup(name).expect("a field of live events");
+    let text = |value| if let FieldValue::Text(text) = value { Some(text) } else { None };
+    event.field(field).filter_map(text).collect()
+}
+
+#[test]
+fn an_exec_is_told_by_audit() {
+    let Some(auditing) = Auditing::begin() else { return };
+    let options = LiveOptions { kinds: KindSet::NONE.with(Kind::Exec), ..LiveOptions::default() };
+    let mut source = FallbackSource::open(options, &[Tier::Audit]).expect("audit works here");
+    let mut child = Command::new("/bin/sleep").args(["0.4", "0.01"]).current_dir("/usr").spawn().expect("it starts");
+    let pid = child.id();
+    let event = wait(&mut source, "exec", |source, event| {
+        texts(source, event, "process.args") == ["/bin/sleep", "0.4", "0.01"]
+    });
+    assert_eq!(texts(&source, &event, "event.action"), ["exec"]);
+    assert_eq!(texts(&source, &event, "process.name"), ["sleep"]);
+    assert_eq!(texts(&source, &event, "process.working_directory"), ["/usr"]);
+    assert_eq!(texts(&source, &event, "process.user.id"), ["0"]);
+    let exe = std::env::current_exe().expect("own path");
+    assert_eq!(texts(&source, &event, "process.parent.executable"), [exe.to_str().expect("UTF-8")]);
+    let number = source.fields().lookup("process.pid").map(|field| event.field(field).collect::<Vec<_>>());
+    assert_eq!(number, Some(vec![FieldValue::Integer(pid.into())]));
+    assert_eq!(event.flags, EventFlags::default());
+    child.wait().expect("own child");
+
+    // One that is gone when it is read about is told all the same, with what audit knows, and flagged.
+    Command::new("/bin/true").args(["it's gone", "ü \"x\""]).status().expect("it runs");
+    let event = wait(&mut source, "exec", |source, event| {
+        texts(source, event, "process.args") == ["/bin/true", "it's gone", "ü \"x\""]
+    });
+    assert!(event.flags.contains(EventFlags::UNREADABLE));
+    let ledger = source.ledger();
+    assert!(ledger.balances(true), "{ledger:?}");
+    drop(auditing);
+}
+
+#[test]
+fn without_auditing_the_error_says_how_to_have_it() {
+    let Ok(answers) = request(AUDIT_GET, &[]) else {
+        eprintln!("skipped: audit cannot be asked");
+        return;
+    };
+    let enabled = answers.first().and_then(|answer| answer.get(4)).copied();
+    if enabled != Some(0) {
+        eprintln!("skipped: audit is on");
+        return;
+    }
+    let options = LiveOptions { kinds: KindSet::NONE.with(Kind::Exec), ..LiveOptions::default() };
+    match HostSource::open(options, &[SourceChoice::Audit]) {
+        Err(error) => assert!(error.with_causes().contains("auditctl -e 1"), "{}", error.with_causes()),
+        Ok(_) => eprintln!("skipped: another test has switched auditing on"),
+    }
+}
+
+#[test]
+fn files_are_told_by_fanotify() {
+    let folder = std::env::temp_dir().join(format!("kestrel-fanotify-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of our own");
+    let kinds = [Kind::FileCreate, Kind::FileOpen, Kind::FileModify, Kind::FileRename, Kind::FileDelete];
+    let kinds = kinds.into_iter().fold(KindSet::NONE, KindSet::with);
+    let options = LiveOptions { kinds, watched: vec![folder.clone()], ..LiveOptions::default() };
+    let mut source = match FallbackSource::open(options, &[Tier::Fanotify]) {
+        Ok(source) => source,
+        Err(error) => {
+            eprintln!("skipped: {}", error.with_causes());
+            std::fs::remove_dir_all(&folder).expect("a folder of our own");
+            return;
+        }
+    };
+    assert_eq!(source.unavailable().count(), 0);
+    // The engine's own acts are left out, so a child acts; it lives until all has been read.
+    let script = "echo hello > made.txt; mv made.txt 'né w.log'; cat 'né w.log' > /dev/null; rm 'né w.log'; read end";
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", script])
+        .current_dir(&folder)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh starts");
+    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let told = |source: &mut FallbackSource, action: &str, name: &str| -> Event {
+        let path = path(name);
+        wait(source, action, |source, event| {
+            texts(source, event, "event.action") == [action] && texts(source, event, "file.path") == [path.as_str()]
+        })
+    };
+    let event = told(&mut source, "creation", "made.txt");
+    let shell = std::fs::canonicalize("/bin/sh").expect("there is a shell");
+    assert_eq!(texts(&source, &event, "process.executable"), [shell.to_str().expect("UTF-8")]);
+    assert_eq!(texts(&source, &event, "process.args"), ["/bin/sh", "-c", script]);
+    assert_eq!(texts(&source, &event, "file.name"), ["made.txt"]);
+    child.kill().expect("own child");
+    child.wait().expect("own child");
+    drop(source);
+
+    // Each of the others in a watch of its own: events of one name may come as one.
+    let options = |kind: Kind| LiveOptions {
+        kinds: KindSet::NONE.with(kind),
+        watched: vec![folder.clone()],
+        ..LiveOptions::default()
+    };
+    std::fs::write(folder.join("a"), b"x").expect("a file of our own");
+    for (kind, action, script, name) in [
+        (Kind::FileModify, "modification", "echo more >> a; read end", "a"),
+        (Kind::FileOpen, "open", "read line < a; read end", "a"),
+        (Kind::FileRename, "rename", "mv a b; read end", "b"),
+        (Kind::FileDelete, "deletion", "rm b; read end", "b"),
+    ] {
+        let mut source = FallbackSource::open(options(kind), &[Tier::Fanotify]).expect("it has worked before");
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", script])
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("sh starts");
+        let event = told(&mut source, action, name);
+        if kind == Kind::FileRename {
+            assert_eq!(texts(&source, &event, "file.Ext.original.path"), [path("a")]);
+        }
+        assert_eq!(texts(&source, &event, "event.category"), ["file"]);
+        child.kill().expect("own child");
+        child.wait().expect("own child");
+        let ledger = source.ledger();
+        assert!(ledger.balances(true), "{ledger:?}");
+    }
+    std::fs::remove_dir_all(&folder).expect("a folder of our own");
+}
+
+#[test]
+fn a_choice_is_one_of_three_words() {
+    assert_eq!("ebpf".parse(), Ok(SourceChoice::Ebpf));
+    assert!("auditd".parse::<SourceChoice>().is_err());
+    let nowhere = LiveOptions {
+        kinds: KindSet::NONE.with(Kind::FileCreate),
+        watched: vec![PathBuf::from("/nowhere/at/all")],
+        ..LiveOptions::default()
+    };
+    let Err(error) = HostSource::open(nowhere, &[SourceChoice::Fanotify]) else { panic!("nothing is watched") };
+    assert!(error.with_causes().contains("fanotify"), "{}", error.with_causes());
+}
