@@ -21,3 +21,4 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #include "network.bpf.h"
 #include "memory.bpf.h"
 #include "file.bpf.h"
+#include "tier_a_file.bpf.h"

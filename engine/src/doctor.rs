@@ -7,7 +7,9 @@ use std::io::ErrorKind;
 use kestrel_bpf::record::Kind;
 use serde_json::{Value as Json, json};
 
-use crate::live::{Check, FallbackSource, KindSet, LiveOptions, LiveSource, Tier, kernel_support};
+use crate::live::{
+    Check, FallbackSource, KindSet, LiveOptions, LiveSource, MatrixRow, Tier, kernel_support, matrix, sources,
+};
 use crate::runtime::code_cache::CodeCache;
 
 /// All rows, and whether the engine can run live.
@@ -17,6 +19,8 @@ pub struct Diagnosis {
     pub checks: Vec<Check>,
     /// Whether a live source starts.
     pub live: bool,
+    /// Kind by kind, every source of this build: whether it can be had here, and why not.
+    pub kinds: Vec<MatrixRow>,
 }
 
 /// Tries everything.
@@ -28,7 +32,7 @@ pub fn diagnose() -> Diagnosis {
     checks.push(wasm());
     checks.push(lua());
     checks.push(code_cache());
-    Diagnosis { checks, live }
+    Diagnosis { checks, live, kinds: matrix(&mut sources()) }
 }
 
 impl Diagnosis {
@@ -40,6 +44,7 @@ impl Diagnosis {
             let mark = if *ok { "ok" } else { "no" };
             text.push_str(&format!("{mark}  {name:width$}  {detail}\n"));
         }
+        text.push_str(&self.matrix_text());
         text.push_str(match self.live {
             true => "the engine can run live on this host\n",
             false => "the engine cannot run live here; replays need none of this but a runtime\n",
@@ -52,7 +57,57 @@ impl Diagnosis {
         let rows = self.checks.iter();
         let rows: Vec<Json> =
             rows.map(|check| json!({ "name": check.name, "ok": check.ok, "detail": check.detail })).collect();
-        json!({ "live": self.live, "checks": rows })
+        let kinds: Vec<Json> = self.kinds.iter().map(|row| self.row_json(row)).collect();
+        json!({ "live": self.live, "checks": rows, "kinds": kinds })
+    }
+
+    /// The best source of a kind that this host allows is the one that the engine takes.
+    fn is_taken(&self, row: &MatrixRow) -> bool {
+        let first = self.kinds.iter().find(|other| other.kind == row.kind && other.why_not.is_none());
+        first.is_some_and(|first| first.tier == row.tier)
+    }
+
+    fn row_json(&self, row: &MatrixRow) -> Json {
+        json!({
+            "kind": row.kind.name(),
+            "source": row.tier.name(),
+            "available": row.why_not.is_none(),
+            "taken": self.is_taken(row),
+            "needs": row.needs,
+            "why_not": row.why_not.as_deref().map(in_short),
+        })
+    }
+
+    fn matrix_text(&self) -> String {
+        let mut text = String::from("\nkinds of events, and where each can come from (* is taken):\n");
+        for row in &self.kinds {
+            let mark = match (&row.why_not, self.is_taken(row)) {
+                (None, true) => "*",
+                (None, false) => "+",
+                (Some(_), _) => "-",
+            };
+            let detail = match &row.why_not {
+                None => row.needs.join(", "),
+                Some(reason) => in_short(reason),
+            };
+            text.push_str(&format!("{mark}  {:<22} {:<9} {detail}\n", row.kind.name(), row.tier.name()));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// A reason without the verifier's log: what was refused, and the last thing that the verifier said of it.
+fn in_short(reason: &str) -> String {
+    let said = |line: &&str| {
+        let noise = ["processed ", "stack depth", "verification time", ": "];
+        !line.trim().is_empty() && !noise.iter().any(|start| line.starts_with(start))
+    };
+    let mut lines = reason.lines().filter(said);
+    let first = lines.next().unwrap_or_default();
+    match lines.next_back() {
+        Some(last) => format!("{first} … {last}"),
+        None => first.to_owned(),
     }
 }
 

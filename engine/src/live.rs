@@ -25,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::process_table::{Limits, ProcessTable, bootstrap};
 
+mod asked;
 mod attach;
 mod audit;
 mod btf;
@@ -52,6 +53,7 @@ mod sys;
 mod tracefs;
 mod translate;
 
+pub use asked::asked_fields;
 pub use choice::{HostSource, SourceChoice};
 pub use enrich::Demand;
 pub use environment::Environment;

@@ -9,17 +9,20 @@
 //! Exit status: 0 everything that the engine collects was seen and right; 1 something was not; 2 it could not be tried; 77 this
 //! host does not allow live events, with the reason.
 
+mod attached;
 mod compare;
 mod expect;
 mod guest;
 mod observe;
 mod report;
 mod snapshot;
+mod soak;
 mod sys;
 mod workload;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -48,6 +51,32 @@ enum Command {
         /// Only these roles.
         only: Vec<String>,
     },
+    /// Load, reloads and killed engines for a while; the ledger must balance and nothing stay attached (needs root).
+    Soak {
+        /// For so many seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// The seed of what happens when.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Starts engines and kills them at random moments; nothing may stay attached (needs root).
+    Kill {
+        /// So many.
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+        /// The seed of the moments.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Makes load, until its parent is gone.
+    #[command(hide = true)]
+    Load,
+    /// Reads live events, until it is killed.
+    #[command(hide = true)]
+    Read,
+    /// What `kestrel-engine doctor --json` prints.
+    Doctor,
     /// The first process of a virtual machine: mounts what is needed, runs, prints the results and powers off.
     Init,
 }
@@ -66,12 +95,35 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { only, json } => run(&only, json),
         Command::Workload { only } => workload::run(&only).map(|_| 0),
+        Command::Soak { seconds, seed } => alive(|| soak::soak(Duration::from_secs(seconds), seed)),
+        Command::Kill { rounds, seed } => alive(|| soak::kill(rounds, seed)),
+        Command::Load => soak::load().map(|()| 0),
+        Command::Read => soak::read().map(|()| 0),
+        Command::Doctor => doctor(),
         Command::Init => guest::init(),
     };
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => told(&error),
     }
+}
+
+/// Does something that needs live events, where they can be had.
+fn alive(act: impl FnOnce() -> Result<()>) -> Result<u8> {
+    match LiveSource::open(LiveOptions::default()) {
+        Ok(source) => drop(source),
+        Err(error @ (LiveError::Capabilities { .. } | LiveError::NoBtf { .. })) => {
+            eprintln!("skipped: {error}");
+            return Ok(SKIPPED);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    act().map(|()| 0)
+}
+
+fn doctor() -> Result<u8> {
+    writeln!(std::io::stdout(), "{}", kestrel_engine::doctor::diagnose().json())?;
+    Ok(0)
 }
 
 fn told(error: &anyhow::Error) -> ExitCode {

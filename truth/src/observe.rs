@@ -50,14 +50,8 @@ pub struct Watched {
 fn in_short(reason: &str) -> String {
     let mut lines = reason.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
-    let told = lines
-        .filter(|line| {
-            !line.starts_with("processed ")
-                && !line.starts_with("stack depth")
-                && !line.starts_with("verification time")
-                && !line.starts_with(": ")
-        })
-        .last();
+    let noise = ["processed ", "stack depth", "verification time", ": "];
+    let told = lines.rfind(|line| !noise.iter().any(|start| line.starts_with(start)));
     match told {
         Some(last) => format!("{first} … {last}"),
         None => first.to_owned(),

@@ -1,5 +1,6 @@
 //! The comparison for people and for programs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value as Json, json};
@@ -12,11 +13,11 @@ pub fn passed(comparison: &Comparison, watched: &Watched) -> bool {
     watched.balanced && comparison.values().all(is_right)
 }
 
-/// Whether a kind is right, or not collected.
+/// Whether a kind is right, or not collected. An event may say that a value could not be read, such as the digest of a file that is too
+/// large; what was wanted and is not there is missing all the same.
 pub fn is_right(count: &KindCount) -> bool {
     let fields = count.fields.values().all(|field| field.wrong == 0 && field.missing == 0);
-    !matches!(count.source, Source::Of(_))
-        || fields && count.seen == count.expected && count.extra == 0 && count.unreadable == 0
+    !matches!(count.source, Source::Of(_)) || fields && count.seen == count.expected && count.extra == 0
 }
 
 /// One line a kind, then what is wrong with each field.
@@ -54,6 +55,9 @@ pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) ->
         for lost in &count.lost {
             writeln!(out, "{name}: not seen: {lost}")?;
         }
+        if count.unreadable > 0 {
+            writeln!(out, "{name}: {} of {} with a value that could not be read", count.unreadable, count.seen)?;
+        }
         for extra in &count.extra_examples {
             writeln!(out, "{name}: nobody wanted: {extra}")?;
         }
@@ -71,9 +75,15 @@ pub fn text(comparison: &Comparison, watched: &Watched, out: &mut impl Write) ->
             let names: Vec<&str> = count.not_claimed.iter().map(String::as_str).collect();
             writeln!(out, "{name}: not collected: {}", names.join(", "))?;
         }
-        if count.seen > 0 && !count.not_compared.is_empty() {
-            writeln!(out, "{name}: not compared: {}", count.not_compared.join(", "))?;
-        }
+    }
+    let mut not_compared: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let seen: Vec<_> = comparison.iter().filter(|(_, count)| count.seen > 0).collect();
+    for (name, count) in &seen {
+        count.not_compared.iter().for_each(|field| not_compared.entry(field).or_default().push(name));
+    }
+    for (field, kinds) in not_compared {
+        let kinds = if kinds.len() == seen.len() { "every kind".to_owned() } else { kinds.join(", ") };
+        writeln!(out, "not compared: {field} of {kinds}")?;
     }
     let ledger = if watched.balanced { "balanced" } else { "NOT balanced" };
     writeln!(out, "ledger: {ledger}, {} lost", watched.lost)?;
@@ -104,6 +114,7 @@ pub fn json(comparison: &Comparison, watched: &Watched) -> Json {
             "wanted": count.expected,
             "seen": count.seen,
             "extra": count.extra,
+            "extra_examples": count.extra_examples,
             "unreadable": count.unreadable,
             "fields": fields.collect::<Vec<_>>(),
             "not_compared": count.not_compared,

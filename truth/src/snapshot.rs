@@ -122,7 +122,7 @@ impl Snapshot {
     pub fn name(&self) -> &str {
         match self.executable.rsplit('/').next() {
             Some("") | None => &self.thread_name,
-            Some(name) => name,
+            Some(name) => name.trim_end_matches(" (deleted)"),
         }
     }
 

@@ -104,6 +104,11 @@ pub fn address<T: ?Sized>(data: &T) -> u64 {
     std::ptr::from_ref(data).cast::<u8>() as u64
 }
 
+/// The address of data that the kernel writes, as an argument of [`call`].
+pub fn place<T: ?Sized>(data: &mut T) -> u64 {
+    std::ptr::from_mut(data).cast::<u8>() as u64
+}
+
 /// Sends a signal.
 pub fn kill(pid: u32, signal: i32) -> Result<()> {
     // SAFETY: numbers.

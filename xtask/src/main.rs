@@ -16,6 +16,7 @@ mod predicates;
 mod schema;
 mod soak;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -83,6 +84,8 @@ enum Chore {
     },
     /// Gigabytes of events through the event log and back, with the writer killed in between; speed and memory.
     Soak(soak::Soak),
+    /// Boots other kernels in virtual machines and runs the live ground truth in each; one table of kernels and kinds.
+    Vm(vm::Vm),
     /// Records the demonstration's event log anew, live on this host (needs root and eBPF).
     Record,
 }
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Chore::Bench { only: Some(Benchmark::Commands) } => bench::run(),
         Chore::Bench { only: Some(Benchmark::Peers { arguments }) } => peers::run(&arguments),
         Chore::Soak(options) => soak::run(&options),
+        Chore::Vm(options) => vm::run(&options),
         Chore::Record => demo::record(),
     };
     match result {

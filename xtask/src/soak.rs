@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: gigabytes through the event log and back, with the commands that an operator uses.
+//! `cargo xtask soak`: gigabytes through the event log and back, with the commands that an operator uses; with `--live`, hours of
+//! live events instead (`kestrel-truth soak`).
 //!
 //! In: how many gigabytes. A process that writes the log (`kestrel-engine log import --append`) is fed with generated
 //! events, killed a few times in the middle of its work, and continued with what the log does not hold. Then the log is
@@ -23,6 +24,12 @@ pub struct Soak {
     /// Gigabytes (10^9 bytes) of events, before compression.
     #[arg(long, default_value_t = 1)]
     gigabytes: u64,
+    /// Live events instead of logs: forks, programs, files, reloads and killed engines at the same time (needs root).
+    #[arg(long)]
+    live: bool,
+    /// How long, with `--live`.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
     /// How often the writing process is killed and continued.
     #[arg(long, default_value_t = 3)]
     kills: u64,
@@ -54,8 +61,19 @@ const EPOCH: i64 = 1_767_225_600 * 1_000_000_000;
 /// How much too late some events come, in nanoseconds.
 const LATE: i64 = 5_000 * PACE;
 
+/// Has the ground truth's program make load; the ledger must balance, memory stay within bounds, nothing stay attached.
+fn live(options: &Soak) -> Result<()> {
+    ensure_build_tools()?;
+    let seconds = options.minutes.saturating_mul(60).to_string();
+    let arguments = ["run", "--quiet", "--package", "kestrel-truth", "--", "soak", "--seconds", &seconds, "--seed"];
+    succeed(cargo().current_dir(workspace()?).args(arguments).arg(options.seed.to_string()))
+}
+
 /// Writes, kills, reads, compares.
 pub fn run(options: &Soak) -> Result<()> {
+    if options.live {
+        return live(options);
+    }
     ensure!(options.gigabytes > 0, "there is nothing to write: `--gigabytes` is 0");
     let total = options.gigabytes.checked_mul(1_000_000_000).context("so much fits nowhere")?;
     let folder = Folder::new(options.folder.as_deref())?;

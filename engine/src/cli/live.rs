@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{Demand, Environment, HostSource, KindSet, LiveOptions};
+use kestrel_engine::live::{Demand, Environment, HostSource, KindSet, LiveOptions, asked_fields};
 use kestrel_engine::session::{NamedPack, Session};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::Event;
@@ -115,9 +115,11 @@ fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
     Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
 }
 
-/// What is to be found out in user space, because some rule asks for it.
+/// What is to be found out in user space: what some rule asks for, and for evidence the containers, which are remembered.
 fn wanted_fields(packs: &[NamedPack]) -> Demand {
-    Demand::of_fields(packs.iter().flat_map(|pack| pack.pack.manifest().required_fields.iter().map(String::as_str)))
+    let asked = packs.iter().flat_map(|pack| asked_fields(pack.pack.ir()));
+    let shown = packs.iter().flat_map(|pack| &pack.pack.manifest().required_fields).map(String::as_str);
+    Demand::of_fields(asked.chain(shown.filter(|field| field.starts_with("container."))))
 }
 
 /// How many rules have a term that no kind of live event can match.

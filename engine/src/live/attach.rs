@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aya::programs::{
-    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program, ProgramError, SockOps, TracePoint,
+    BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FEntry, FExit, Program, ProgramError, SockOps,
+    TracePoint,
 };
 use aya::{Btf, Ebpf, EbpfLoader};
 use kestrel_bpf::record::Kind;
@@ -44,6 +45,8 @@ pub(super) struct Attachments {
 /// What keeps a program at its place.
 enum Link {
     Typed(aya::programs::tp_btf::BtfTracePointLinkId),
+    Begin(aya::programs::fentry::FEntryLinkId),
+    End(aya::programs::fexit::FExitLinkId),
     Packets(aya::programs::cgroup_skb::CgroupSkbLinkId),
     Sockets(aya::programs::sock_ops::SockOpsLinkId),
     /// Closing it detaches, and takes some 60 ms.
@@ -186,13 +189,26 @@ impl Attachments {
                 let program: &mut BtfTracePoint =
                     program.try_into().map_err(|error| LiveError::program(name, error))?;
                 if program.fd().is_err() {
-                    let types = match &self.types {
-                        Some(types) => types,
-                        None => self.types.insert(kernel_types()?),
-                    };
+                    let types = types_of(&mut self.types)?;
                     program.load(tracepoint, types).map_err(|error| LiveError::program(name, error))?;
                 }
                 Link::Typed(program.attach().map_err(|error| LiveError::program(name, error))?)
+            }
+            Attach::FunctionBegin(function) => {
+                let program: &mut FEntry = program.try_into().map_err(|error| LiveError::program(name, error))?;
+                if program.fd().is_err() {
+                    let types = types_of(&mut self.types)?;
+                    program.load(function, types).map_err(|error| LiveError::program(name, error))?;
+                }
+                Link::Begin(program.attach().map_err(|error| LiveError::program(name, error))?)
+            }
+            Attach::FunctionEnd(function) => {
+                let program: &mut FExit = program.try_into().map_err(|error| LiveError::program(name, error))?;
+                if program.fd().is_err() {
+                    let types = types_of(&mut self.types)?;
+                    program.load(function, types).map_err(|error| LiveError::program(name, error))?;
+                }
+                Link::End(program.attach().map_err(|error| LiveError::program(name, error))?)
             }
             Attach::Enter(_) | Attach::Leave(_) => {
                 let program: &mut TracePoint = program.try_into().map_err(|error| LiveError::program(name, error))?;
@@ -232,6 +248,8 @@ impl Attachments {
         // It can only fail for a link that is not there any more.
         let _ = match (link, program) {
             (Link::Typed(link), Some(Program::BtfTracePoint(program))) => program.detach(link),
+            (Link::Begin(link), Some(Program::FEntry(program))) => program.detach(link),
+            (Link::End(link), Some(Program::FExit(program))) => program.detach(link),
             (Link::Packets(link), Some(Program::CgroupSkb(program))) => program.detach(link),
             (Link::Sockets(link), Some(Program::SockOps(program))) => program.detach(link),
             _ => Ok(()),
@@ -308,6 +326,14 @@ fn attach_to_cgroup(program: &mut Program, place: CgroupPlace, root: &CgroupRoot
         program.load()?;
     }
     program.attach(root, direction, CgroupAttachMode::Single).map(Link::Packets)
+}
+
+/// The kernel's types, read when they are first asked for.
+fn types_of(types: &mut Option<Btf>) -> Result<&Btf, LiveError> {
+    Ok(match types {
+        Some(types) => types,
+        None => types.insert(kernel_types()?),
+    })
 }
 
 fn kernel_types() -> Result<Btf, LiveError> {

@@ -17,6 +17,10 @@ pub(super) enum Attach {
     Enter(&'static str),
     /// The end of a system call, by its name.
     Leave(&'static str),
+    /// The begin of a function of the kernel (`fentry`).
+    FunctionBegin(&'static str),
+    /// The end of a function of the kernel (`fexit`).
+    FunctionEnd(&'static str),
     /// The root of the cgroups of version 2, and so every cgroup.
     Cgroup(CgroupPlace),
 }
@@ -39,6 +43,8 @@ impl std::fmt::Display for Attach {
             Attach::Tracepoint(name) => write!(f, "tp_btf/{name}"),
             Attach::Enter(name) => write!(f, "tracepoint/syscalls/sys_enter_{name}"),
             Attach::Leave(name) => write!(f, "tracepoint/syscalls/sys_exit_{name}"),
+            Attach::FunctionBegin(name) => write!(f, "fentry/{name}"),
+            Attach::FunctionEnd(name) => write!(f, "fexit/{name}"),
             Attach::Cgroup(CgroupPlace::Egress) => f.write_str("cgroup_skb/egress"),
             Attach::Cgroup(CgroupPlace::Ingress) => f.write_str("cgroup_skb/ingress"),
             Attach::Cgroup(CgroupPlace::SocketOperations) => f.write_str("sockops"),
@@ -87,6 +93,16 @@ const fn need(hooks: &'static [Hook]) -> Need {
 /// A hook at the end of a system call.
 const fn leave(program: &'static str, call: &'static str) -> Hook {
     Hook { program, attach: Attach::Leave(call) }
+}
+
+/// A hook at the begin of a function of the kernel.
+const fn begin(program: &'static str, function: &'static str) -> Hook {
+    Hook { program, attach: Attach::FunctionBegin(function) }
+}
+
+/// A hook at the end of a function of the kernel.
+const fn end(program: &'static str, function: &'static str) -> Hook {
+    Hook { program, attach: Attach::FunctionEnd(function) }
 }
 
 /// A hook at the root of the cgroups.
@@ -231,11 +247,30 @@ pub(super) const PLANS: &[Plan] = &[
     },
     Plan {
         kind: Kind::FileDelete,
+        tier: Tier::A,
+        // The ends first: what is remembered is recalled.
+        needs: &[
+            need(&[end("kestrel_unlinked", "vfs_unlink")]),
+            need(&[end("kestrel_folder_removed", "vfs_rmdir")]),
+            need(&[begin("kestrel_unlink_begins", "security_path_unlink")]),
+            need(&[begin("kestrel_rmdir_begins", "security_path_rmdir")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileDelete,
         tier: Tier::B,
         needs: &[
             need(&[leave("kestrel_unlinkat", "unlinkat")]),
             optional(&[leave("kestrel_unlink", "unlink")]),
             optional(&[leave("kestrel_rmdir", "rmdir")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileChmod,
+        tier: Tier::A,
+        needs: &[
+            need(&[end("kestrel_mode_changed", "chmod_common")]),
+            need(&[begin("kestrel_mode_begins", "chmod_common")]),
         ],
     },
     Plan {
@@ -247,6 +282,14 @@ pub(super) const PLANS: &[Plan] = &[
             need(&[enter("kestrel_change_begins", "fchmod")]),
             optional(&[leave("kestrel_fchmodat", "fchmodat2")]),
             optional(&[leave("kestrel_chmod", "chmod")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileChown,
+        tier: Tier::A,
+        needs: &[
+            need(&[end("kestrel_owner_changed", "chown_common")]),
+            need(&[begin("kestrel_owner_begins", "chown_common")]),
         ],
     },
     Plan {

@@ -52,7 +52,7 @@ impl TraceFs {
         let path = match attach {
             Attach::Enter(call) => format!("sys_enter_{call}/id"),
             Attach::Leave(call) => format!("sys_exit_{call}/id"),
-            Attach::Tracepoint(_) | Attach::Cgroup(_) => {
+            Attach::Tracepoint(_) | Attach::FunctionBegin(_) | Attach::FunctionEnd(_) | Attach::Cgroup(_) => {
                 return Err(LiveError::attach(attach, std::io::ErrorKind::Unsupported.into()));
             }
         };

@@ -15,12 +15,18 @@ use super::actor::Actor;
 use crate::expect::Want;
 use crate::sys;
 
+/// What is behind the last dot of a name, if anything is there and before it.
+fn extension(path: &Path) -> Want {
+    let ending = path.extension().filter(|ending| !ending.is_empty());
+    Want::texts(ending.map(OsStr::to_string_lossy))
+}
+
 /// What a path says of a file.
 fn named(path: &Path) -> Vec<(&'static str, Want)> {
     let text = |part: Option<&OsStr>| Want::texts(part.map(OsStr::to_string_lossy));
     vec![
         ("file.name", text(path.file_name())),
-        ("file.extension", text(path.extension())),
+        ("file.extension", extension(path)),
         ("file.directory", text(path.parent().map(Path::as_os_str))),
     ]
 }
@@ -72,9 +78,12 @@ fn live(actor: &Actor, path: &Path, next: &Path) -> Result<()> {
 
     let before = sys::now();
     drop(fs::File::open(path)?);
-    let mut more = owned(path)?;
-    more.push(("file.size", Want::value(12)));
-    told(actor, "file_open", path, more, before)?;
+    let mut more = named(path);
+    more.extend(owned(path)?);
+    more.push(("file.Ext.open.flags", Want::Set(vec!["O_RDONLY".into(), "O_CLOEXEC".into()])));
+    // It was opened before, when it was empty.
+    let [path_key] = key(path);
+    actor.told("file_open", &[path_key, ("file.size", json!(12))], &more, (before, sys::now()))?;
 
     let before = sys::now();
     fs::set_permissions(path, fs::Permissions::from_mode(0o4711))?;
@@ -88,7 +97,7 @@ fn live(actor: &Actor, path: &Path, next: &Path) -> Result<()> {
     let more = vec![
         ("file.Ext.original.path", original(Some(path.as_os_str()))),
         ("file.Ext.original.name", original(path.file_name())),
-        ("file.Ext.original.extension", original(path.extension())),
+        ("file.Ext.original.extension", extension(path)),
     ];
     let mut all = owned(next)?;
     all.retain(|(name, _)| ["file.inode", "file.type"].contains(name));

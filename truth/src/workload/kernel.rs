@@ -135,9 +135,9 @@ pub(super) fn bpf(actor: &mut Actor) -> Result<i32> {
     put(48, b"kestrel_truth\0");
     let more = [
         ("process.Ext.bpf.program_name", Want::value("kestrel_truth")),
-        ("process.Ext.bpf.program_type", Want::value("SOCKET_FILTER")),
+        ("process.Ext.bpf.program_type", Want::value("socket_filter")),
     ];
-    let loaded = actor.act("bpf", &[("process.Ext.bpf.command", json!("PROG_LOAD"))], &more, || {
+    let loaded = actor.act("bpf", &[("process.Ext.bpf.command", json!("BPF_PROG_LOAD"))], &more, || {
         Ok(sys::call(libc::SYS_bpf, [5, sys::address(&attribute), 128, 0, 0, 0])?)
     })?;
     sys::close(loaded);

@@ -32,19 +32,9 @@ fn stream(actor: &Actor, loopback: IpAddr) -> Result<()> {
     let listener = TcpListener::bind((loopback, 0))?;
     let after = sys::now();
     let server = listener.local_addr()?;
-    // The number was chosen by the kernel while it bound, so the call asked for 0.
     let mut more = kind_of("tcp", server);
-    more.extend([
-        ("source.ip", Want::value(loopback.to_string())),
-        ("source.address", Want::value(loopback.to_string())),
-    ]);
-    more.push(("source.port", Want::Between(0, server.port().into())));
-    actor.told(
-        "bind",
-        &[("network.transport", json!("tcp")), ("network.type", json!(family(loopback)))],
-        &more,
-        (before, after),
-    )?;
+    more.extend(end("source", server));
+    actor.told("bind", &[("source.port", json!(server.port()))], &more, (before, after))?;
     let mut more = kind_of("tcp", server);
     more.extend(end("source", server));
     actor.told("listen", &[("source.port", json!(server.port()))], &more, (before, after))?;

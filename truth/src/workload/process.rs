@@ -114,7 +114,7 @@ pub(super) fn programs(actor: &mut Actor) -> Result<i32> {
     let memory =
         actor.act("memfd_create", &key, &[], || sys::memory_file(c"kestrel-truth", 0).context("no memory file"))?;
     fs::write(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&memory)), tiny::program(11))?;
-    executed = plain("/memfd:kestrel-truth".to_owned(), &["from memory"], 11);
+    executed = plain("/memfd:kestrel-truth (deleted)".to_owned(), &["from memory"], 11);
     let arguments = strings(&["from memory"])?;
     let pid = actor.fork(Some(&executed), || {
         let _ = sys::execute_file(&memory, &arguments, &[]);
