@@ -41,6 +41,11 @@ struct dentry {
 	struct inode *d_inode;
 };
 
+/* What vfs_rename is given. */
+struct renamedata {
+	struct dentry *old_dentry;
+};
+
 struct vfsmount {
 	struct dentry *mnt_root;
 };
