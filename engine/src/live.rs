@@ -18,7 +18,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use kestrel_bpf::record::Kind;
 use kestrel_ir::event::{Event, FieldTable};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -182,6 +182,7 @@ pub struct LiveSource {
     set: [u32; 4],
     counters: PerCpuArray<MapData, [u64; 8]>,
     network_counters: PerCpuArray<MapData, [u64; 2]>,
+    owners: HashMap<MapData, u64, [u8; 160]>,
     translator: Translator,
     follow_processes: bool,
     /// Keeps the programs loaded and attached.
@@ -220,6 +221,7 @@ impl LiveSource {
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
         let network_counters = attachments.take_map(kestrel_bpf::maps::NETWORK_COUNTERS)?;
+        let owners = attachments.take_map(kestrel_bpf::maps::OWNERS)?;
 
         let (wanted, follow_processes) = (options.kinds, options.follow_processes);
         let translator = Translator::new(options);
@@ -231,6 +233,7 @@ impl LiveSource {
             set,
             counters,
             network_counters,
+            owners,
             translator,
             follow_processes,
             attachments,
@@ -303,11 +306,22 @@ impl LiveSource {
         switch(&mut self.kinds, false).map_err(LiveError::map)?;
         switch(&mut self.kinds, true).map_err(LiveError::map)?;
         self.served = self.attachments.want(wanted);
+        let of_owners = [Kind::DisconnectReceived, Kind::LookupRequested, Kind::LookupResult];
+        if !of_owners.into_iter().any(|kind| wanted.contains(kind)) {
+            self.forget_owners();
+        }
         let missing = self.served.iter().position(|served| table.contains(served.kind) && served.by.is_err());
         match missing.map(|at| self.served.swap_remove(at).by) {
             Some(Err(error)) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Sockets that are closed while nobody looks would be remembered for ever, and their addresses used again.
+    fn forget_owners(&mut self) {
+        let sockets: Vec<u64> = self.owners.keys().flatten().collect();
+        // One that is gone already has been forgotten.
+        sockets.iter().for_each(|socket| drop(self.owners.remove(socket)));
     }
 
     /// The kinds that are wanted and cannot be had on this host, and why.
