@@ -41,6 +41,11 @@ struct dentry {
 	struct inode *d_inode;
 };
 
+/* What vfs_rename is given. */
+struct renamedata {
+	struct dentry *old_dentry;
+};
+
 struct vfsmount {
 	struct dentry *mnt_root;
 };
@@ -61,6 +66,7 @@ struct inode {
 	kuid_t i_uid;
 	kgid_t i_gid;
 	unsigned long i_ino;
+	__u32 i_rdev;
 	long long i_size;
 };
 

@@ -188,4 +188,84 @@ int BPF_PROG(kestrel_folder_removed, void *mapping, struct inode *folder, struct
 	return kestrel_name_removed(dentry, result);
 }
 
+/* ---------------------------------------------------------------- rename */
+
+struct kestrel_file_move {
+	__u64 old_folder; /* the struct paths of both folders, on the stack of the thread that renames */
+	__u64 new_folder;
+	__u64 dentry;
+	char name[KESTREL_NAME_LIMIT]; /* the old one: the dentry has the new one afterwards */
+};
+
+/* By thread, from the permission to the end. What does not fit is counted as dropped. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct kestrel_file_move);
+} kestrel_file_moves SEC(".maps");
+
+SEC("fentry/security_path_rename")
+int BPF_PROG(kestrel_rename_begins, const struct path *old_folder, struct dentry *dentry, const struct path *new_folder)
+{
+	struct kestrel_file_move move = {
+		.old_folder = (__u64)old_folder,
+		.new_folder = (__u64)new_folder,
+		.dentry = (__u64)dentry,
+	};
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct kestrel_counters *counters;
+
+	if (!kestrel_subscribed(KESTREL_KIND_FILE_RENAME))
+		return 0;
+	bpf_probe_read_kernel_str(move.name, sizeof(move.name), BPF_CORE_READ(dentry, d_name.name));
+	if (bpf_map_update_elem(&kestrel_file_moves, &thread, &move, BPF_ANY)) {
+		counters = kestrel_admit(KESTREL_KIND_FILE_RENAME, kestrel_current_pid());
+		if (counters)
+			kestrel_count(&counters->dropped);
+	}
+	return 0;
+}
+
+static __noinline int kestrel_moved(struct kestrel_file_move *move, struct dentry *dentry)
+{
+	struct fs_struct *fs = BPF_CORE_READ(kestrel_current(), fs);
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct kestrel_counters *counters;
+	struct kestrel_scratch *scratch;
+	struct kestrel_file *out;
+
+	if (!move)
+		return 0;
+	scratch = kestrel_begin_current(KESTREL_KIND_FILE_RENAME, &counters);
+	if (!scratch)
+		return 0;
+	out = &scratch->record.file;
+	out->inode = BPF_CORE_READ(inode, i_ino);
+	out->length = BPF_CORE_READ(inode, i_size);
+	out->mode = BPF_CORE_READ(inode, i_mode);
+	out->known = KESTREL_KNOWN_INODE | KESTREL_KNOWN_TYPE;
+	kestrel_write_path(scratch, KESTREL_FILE_PATH, (const struct path *)move->new_folder, fs);
+	kestrel_write_text(scratch, KESTREL_FILE_NAME, BPF_CORE_READ(dentry, d_name.name));
+	kestrel_write_path(scratch, KESTREL_FILE_OTHER_PATH, (const struct path *)move->old_folder, fs);
+	kestrel_write_text(scratch, KESTREL_FILE_OTHER_NAME, move->name);
+	kestrel_send(scratch, counters, KESTREL_KIND_FILE_RENAME);
+	return 0;
+}
+
+SEC("fexit/vfs_rename")
+int BPF_PROG(kestrel_renamed, struct renamedata *data, int result)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct kestrel_file_move *move = bpf_map_lookup_elem(&kestrel_file_moves, &thread);
+	struct dentry *dentry = BPF_CORE_READ(data, old_dentry);
+
+	if (!move || move->dentry != (__u64)dentry)
+		return 0;
+	if (!result)
+		kestrel_moved(move, dentry);
+	bpf_map_delete_elem(&kestrel_file_moves, &thread);
+	return 0;
+}
+
 #endif

@@ -45,6 +45,8 @@ pub mod maps {
     pub const SCRATCH_SLOTS: u32 = 4;
     /// Array by CPU number in which exec records are put together; needs an element for each possible CPU.
     pub const EXEC_SCRATCH: &str = "kestrel_exec_scratch";
+    /// Hash map from the address of a socket to whose it is, 160 bytes.
+    pub const OWNERS: &str = "kestrel_owners";
     /// Per-CPU array of one `[u64; 2]`: owners of sockets that were not remembered for want of room, and events by a
     /// packet on a socket whose owner is not known.
     pub const NETWORK_COUNTERS: &str = "kestrel_network_counters";

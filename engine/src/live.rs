@@ -18,7 +18,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use kestrel_bpf::record::Kind;
 use kestrel_ir::event::{Event, FieldTable};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -194,6 +194,7 @@ pub struct LiveSource {
     counters: PerCpuArray<MapData, [u64; 8]>,
     network_counters: PerCpuArray<MapData, [u64; 2]>,
     tables: KernelTables,
+    owners: HashMap<MapData, u64, [u8; 160]>,
     translator: Translator,
     follow_processes: bool,
     /// Keeps the programs loaded and attached.
@@ -234,6 +235,7 @@ impl LiveSource {
         let kinds = attachments.take_map(kestrel_bpf::maps::KINDS)?;
         let counters = attachments.take_map(kestrel_bpf::maps::COUNTERS)?;
         let network_counters = attachments.take_map(kestrel_bpf::maps::NETWORK_COUNTERS)?;
+        let owners = attachments.take_map(kestrel_bpf::maps::OWNERS)?;
 
         let tables = KernelTables::take(&mut attachments)?;
 
@@ -249,6 +251,7 @@ impl LiveSource {
             counters,
             network_counters,
             tables,
+            owners,
             translator,
             follow_processes,
             attachments,
@@ -323,6 +326,10 @@ impl LiveSource {
         switch(&mut self.kinds, false).map_err(LiveError::map)?;
         switch(&mut self.kinds, true).map_err(LiveError::map)?;
         self.served = self.attachments.want(wanted);
+        let of_owners = [Kind::DisconnectReceived, Kind::LookupRequested, Kind::LookupResult];
+        if !of_owners.into_iter().any(|kind| wanted.contains(kind)) {
+            self.forget_owners();
+        }
         let missing = self.served.iter().position(|served| table.contains(served.kind) && served.by.is_err());
         match missing.map(|at| self.served.swap_remove(at).by) {
             Some(Err(error)) => Err(error),
@@ -334,6 +341,13 @@ impl LiveSource {
     pub fn set_filter(&mut self, filter: &KernelFilter) -> Result<(), LiveError> {
         self.set[4] = self.tables.fill(filter)?;
         self.settings.set(0, self.set, 0).map_err(LiveError::map)
+    }
+
+    /// Sockets that are closed while nobody looks would be remembered for ever, and their addresses used again.
+    fn forget_owners(&mut self) {
+        let sockets: Vec<u64> = self.owners.keys().flatten().collect();
+        // One that is gone already has been forgotten.
+        sockets.iter().for_each(|socket| drop(self.owners.remove(socket)));
     }
 
     /// The kinds that are wanted and cannot be had on this host, and why.

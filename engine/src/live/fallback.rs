@@ -101,11 +101,9 @@ impl FallbackSource {
         };
         source.set_kinds(wanted);
         let asked = Kind::ALL.iter().filter(|kind| wanted.contains(**kind)).count();
-        if asked > 0
-            && source.unavailable.len() == asked
-            && let Some((_, error)) = source.unavailable.pop()
-        {
-            return Err(error);
+        // The first is the reason of a source that was tried, if one was.
+        if asked > 0 && source.unavailable.len() == asked {
+            return Err(source.unavailable.swap_remove(0).1);
         }
         let there = bootstrap::read_proc(Path::new(PROC)).map_err(|error| LiveError::system("reading /proc", error))?;
         source.translator.load(there);
@@ -147,7 +145,13 @@ impl FallbackSource {
             had = had.union(fanotify::kinds());
         }
         let none = Kind::ALL.into_iter().filter(|&kind| kinds.contains(kind) && !had.contains(kind));
-        self.unavailable.extend(none.map(|kind| (kind, LiveError::no_plan(kind))));
+        self.unavailable.extend(none.map(|kind| {
+            let what = format!("`{}` events need eBPF, or another of audit and fanotify", kind.name());
+            (
+                kind,
+                LiveError::fallback("this source", &what, std::io::Error::from(std::io::ErrorKind::Unsupported).into()),
+            )
+        }));
     }
 
     /// As [`LiveSource::poll`](super::LiveSource::poll).
@@ -393,6 +397,7 @@ fn task_of(found: &Snapshot) -> Task {
         pid_namespace: namespace("pid"),
         network_namespace: namespace("net"),
         kernel_thread: facts.kernel_thread,
+        interactive: facts.interactive,
         thread_id: facts.id.pid,
         ..Task::default()
     };

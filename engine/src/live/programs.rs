@@ -238,6 +238,14 @@ pub(super) const PLANS: &[Plan] = &[
     },
     Plan {
         kind: Kind::FileRename,
+        tier: Tier::A,
+        needs: &[
+            need(&[end("kestrel_renamed", "vfs_rename")]),
+            need(&[begin("kestrel_rename_begins", "security_path_rename")]),
+        ],
+    },
+    Plan {
+        kind: Kind::FileRename,
         tier: Tier::B,
         needs: &[
             need(&[leave("kestrel_renameat2", "renameat2")]),

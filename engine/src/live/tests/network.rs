@@ -359,3 +359,21 @@ fn answers_alone_can_be_asked_for_and_what_is_no_dns_is_told_of() {
     let ledger = watch.source.ledger().expect("maps");
     assert!(ledger.kind(Kind::LookupRequested).upkeep > 0, "kept to know who asked");
 }
+
+#[test]
+fn owners_are_forgotten_with_their_sockets_and_when_nobody_asks() {
+    let Some(mut watch) = watch(&[Kind::DisconnectReceived]) else { return };
+    let own = |watch: &Watch| {
+        // The start of an owner is a task, whose number is at 40.
+        let owners = watch.source.owners.iter().flatten();
+        let pids = owners.filter_map(|(_, owner)| Some(u32::from_ne_bytes(*owner.get(40..)?.first_chunk()?)));
+        pids.filter(|pid| *pid == std::process::id()).count()
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+    let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("loopback");
+    let (accepted, _) = listener.accept().expect("it has connected");
+    assert!(own(&watch) >= 2, "both ends are known");
+    watch.source.set_kinds(KindSet::NONE).expect("maps");
+    assert_eq!(own(&watch), 0);
+    drop((client, accepted));
+}
