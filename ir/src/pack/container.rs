@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 8] = *b"\x89KPKG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
 pub const PACK_MAJOR: u16 = 2;
 /// The minor version that this build writes. A higher one only adds sections, and keys of the manifest.
-pub const PACK_MINOR: u16 = 0;
+pub const PACK_MINOR: u16 = 1;
 /// Bytes before the section table.
 pub const HEADER_SIZE: usize = 48;
 /// The largest pack in bytes.
