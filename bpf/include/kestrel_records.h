@@ -58,6 +58,8 @@
 #define KESTREL_TASK_KERNEL_THREAD 1
 /* Who it is was remembered: the rest is as it was when the socket got its peer, or its question. */
 #define KESTREL_TASK_REMEMBERED 2
+/* Its standard input and its standard error are its controlling terminal. */
+#define KESTREL_TASK_INTERACTIVE 4
 
 #define KESTREL_OFFSET(type, field, offset) \
 	_Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field)

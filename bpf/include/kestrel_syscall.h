@@ -74,18 +74,6 @@ static __always_inline __u32 kestrel_current_pid(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-/* The open file behind a descriptor of `task`, or NULL. */
-static __noinline struct file *kestrel_file_of(struct task_struct *task, __s32 descriptor)
-{
-	struct fdtable *table = task->files->fdt;
-	struct file *file = 0;
-
-	if (descriptor < 0 || !table || (__u32)descriptor >= table->max_fds)
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor);
-	return file;
-}
-
 /* Admits an event of the current process and begins its record; NULL when nobody wants it. */
 static __always_inline struct kestrel_scratch *kestrel_begin_current(__u32 kind, struct kestrel_counters **counters)
 {

@@ -53,6 +53,39 @@ static __always_inline void kestrel_write_target(struct kestrel_target *out, str
 	out->pid = BPF_CORE_READ(task, tgid);
 }
 
+/* The open file behind a descriptor of `task`, or NULL. */
+static __noinline struct file *kestrel_file_of(struct task_struct *task, __s32 descriptor)
+{
+	struct fdtable *table = task->files->fdt;
+	struct file *file = 0;
+
+	if (descriptor < 0 || !table || (__u32)descriptor >= table->max_fds)
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), table->fd + descriptor);
+	return file;
+}
+
+#define KESTREL_S_IFMT 0170000
+#define KESTREL_S_IFCHR 0020000
+/* The kernel's own form of a device's number. */
+#define KESTREL_DEVICE(major, minor) ((__u32)(major) << 20 | (__u32)(minor))
+
+/* Whether a descriptor is the terminal `device`, by that name or as /dev/tty or /dev/console. */
+static __noinline bool kestrel_is_terminal(struct task_struct *task, __s32 descriptor, __u32 device)
+{
+	struct file *file = kestrel_file_of(task, descriptor);
+	struct inode *inode;
+	__u32 found;
+
+	if (!file)
+		return false;
+	inode = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(inode, i_mode) & KESTREL_S_IFMT) != KESTREL_S_IFCHR)
+		return false;
+	found = BPF_CORE_READ(inode, i_rdev);
+	return found == device || found == KESTREL_DEVICE(5, 0) || found == KESTREL_DEVICE(5, 1);
+}
+
 /* Writes into the record who `task`, or the process that it is a thread of, is. */
 static __noinline void kestrel_identify(struct kestrel_scratch *scratch, struct task_struct *task)
 {
@@ -61,6 +94,7 @@ static __noinline void kestrel_identify(struct kestrel_scratch *scratch, struct 
 	struct task_struct *parent = leader->real_parent;
 	struct signal_struct *signal = task->signal;
 	struct tty_struct *tty = signal->tty;
+	__u32 device;
 
 	out->start_time = leader->start_boottime;
 	out->parent_start_time = parent->group_leader->start_boottime;
@@ -71,17 +105,20 @@ static __noinline void kestrel_identify(struct kestrel_scratch *scratch, struct 
 	out->group_id = kestrel_pid_number(signal, PIDTYPE_PGID);
 	kestrel_namespace_pid(signal, out);
 	kestrel_credentials(task, out);
+	out->flags = task->flags & PF_KTHREAD ? KESTREL_TASK_KERNEL_THREAD : 0;
 	out->tty_major = 0;
 	out->tty_minor = 0;
 	if (tty) {
 		out->tty_major = tty->driver->major;
 		out->tty_minor = tty->driver->minor_start + tty->index;
+		device = KESTREL_DEVICE(out->tty_major, out->tty_minor);
+		if (kestrel_is_terminal(task, 0, device) && kestrel_is_terminal(task, 2, device))
+			out->flags |= KESTREL_TASK_INTERACTIVE;
 	}
 	/* Gone when a process ends. */
 	out->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	out->network_namespace = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 	out->thread_id = task->pid;
-	out->flags = task->flags & PF_KTHREAD ? KESTREL_TASK_KERNEL_THREAD : 0;
 	__builtin_memset(out->comm, 0, sizeof(out->comm));
 	bpf_core_read_str(out->comm, sizeof(out->comm), &leader->comm);
 	if (!out->pid || !out->start_time)

@@ -66,6 +66,7 @@ struct inode {
 	kuid_t i_uid;
 	kgid_t i_gid;
 	unsigned long i_ino;
+	__u32 i_rdev;
 	long long i_size;
 };
 

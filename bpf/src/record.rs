@@ -159,6 +159,8 @@ pub struct Task {
     pub network_namespace: u32,
     /// Whether this is a thread of the kernel.
     pub kernel_thread: bool,
+    /// Whether its standard input and its standard error are its controlling terminal.
+    pub interactive: bool,
     /// Whether who it is was remembered from an earlier call, all values with it.
     pub remembered: bool,
     /// The thread that acts.

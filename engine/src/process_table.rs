@@ -99,6 +99,8 @@ pub struct Facts {
     pub groups: [u32; 3],
     /// Controlling terminal, major and minor number; `(0, 0)` without one.
     pub tty: (u32, u32),
+    /// Whether its standard input and its standard error are that terminal.
+    pub interactive: bool,
     /// Whether it is a thread of the kernel.
     pub kernel_thread: bool,
 }
@@ -244,7 +246,11 @@ impl ProcessTable {
                 self.counters.repeated_exits += 1;
                 return false;
             }
-            Some(process) => refresh(&mut process.facts, facts),
+            Some(process) => {
+                // A process closes its descriptors before it ends.
+                let interactive = process.facts.interactive;
+                refresh(&mut process.facts, Facts { interactive, ..facts });
+            }
             None => {
                 self.counters.unannounced += 1;
                 self.insert(facts, Arc::new(Image { name: name.into(), ..Image::default() }));

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub working_directory: String,
     /// Major and minor number of the terminal, 0 without one.
     pub terminal: (u32, u32),
+    /// Whether standard input and standard error are that terminal.
+    pub interactive: bool,
     /// Its start in nanoseconds since 1970: not before, not after.
     pub start: (i64, i64),
     /// Real, effective and saved.
@@ -92,6 +94,13 @@ impl Snapshot {
         let cgroup = cgroup.lines().find_map(|line| line.strip_prefix("0::").map(str::to_owned));
         let in_namespaces =
             line_after(&raw_status, "NSpid").and_then(|line| line.split_whitespace().last()?.parse().ok());
+        let terminal = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00));
+        let is_terminal = |descriptor: &str| {
+            let file = std::fs::metadata(format!("/proc/{pid}/fd/{descriptor}"));
+            let number = file.map_or(0, |file| std::os::unix::fs::MetadataExt::rdev(&file));
+            let number = (libc::major(number), libc::minor(number));
+            terminal.0 != 0 && [terminal, (5, 0), (5, 1)].contains(&number)
+        };
         Ok(Snapshot {
             pid,
             parent: field(4)? as u32,
@@ -103,7 +112,8 @@ impl Snapshot {
             thread_name: String::from_utf8_lossy(&read("comm")?).trim_end().to_owned(),
             arguments,
             working_directory: path("cwd"),
-            terminal: ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00)),
+            terminal,
+            interactive: is_terminal("0") && is_terminal("2"),
             start: (start - START_SLACK, start + START_SLACK),
             users: [status("Uid", 0)?, status("Uid", 1)?, status("Uid", 2)?],
             groups: [status("Gid", 0)?, status("Gid", 1)?, status("Gid", 2)?],
@@ -132,7 +142,7 @@ impl Snapshot {
         put("pid", Want::value(self.pid));
         put("entity_id", Want::Entities(vec![self.pid]));
         put("start", Want::Between(self.start.0, self.start.1));
-        put("interactive", Want::value(self.terminal.0 != 0));
+        put("interactive", Want::value(self.interactive));
         put("name", Want::value(self.name()));
         let path =
             |path: &str| Want::Cut(Some(path).filter(|path| !path.is_empty()).map(Json::from).into_iter().collect());

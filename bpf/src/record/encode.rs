@@ -45,6 +45,8 @@ impl Record<'_> {
         ] {
             writer.put(layout::header::SIZE + offset, &value.to_le_bytes());
         }
+        let flags = [(task.kernel_thread, 1), (task.remembered, 2), (task.interactive, 4)];
+        let flags: u32 = flags.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum();
         for (offset, value) in [
             (PID, task.pid),
             (PARENT_PID, task.parent_pid),
@@ -62,7 +64,7 @@ impl Record<'_> {
             (MOUNT_NAMESPACE, task.mount_namespace),
             (PID_NAMESPACE, task.pid_namespace),
             (NETWORK_NAMESPACE, task.network_namespace),
-            (FLAGS, u32::from(task.kernel_thread) | u32::from(task.remembered) << 1),
+            (FLAGS, flags),
             (THREAD_ID, task.thread_id),
         ] {
             writer.put(layout::header::SIZE + offset, &value.to_le_bytes());

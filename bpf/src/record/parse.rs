@@ -95,6 +95,7 @@ fn parse_task(reader: Reader<'_>) -> Result<Task, RecordError> {
         pid_namespace: u32(PID_NAMESPACE)?,
         network_namespace: u32(NETWORK_NAMESPACE)?,
         kernel_thread: u32(FLAGS)? & 1 != 0,
+        interactive: u32(FLAGS)? & 4 != 0,
         remembered: u32(FLAGS)? & 2 != 0,
         thread_id: u32(THREAD_ID)?,
         comm: reader.array(layout::header::SIZE + COMM)?,

@@ -27,6 +27,7 @@ fn task() -> Task {
         parent_pid: 1,
         effective_user_id: 1000,
         tty_major: 136,
+        interactive: true,
         comm: *b"sleep\0\0\0\0\0\0\0\0\0\0\0",
         ..Task::default()
     }

@@ -4,6 +4,7 @@
 //! the reason. What nobody wants is not even loaded. Dropping [`Attachments`] detaches everything.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -190,7 +191,7 @@ impl Attachments {
                     program.try_into().map_err(|error| LiveError::program(name, error))?;
                 if program.fd().is_err() {
                     let types = types_of(&mut self.types)?;
-                    program.load(tracepoint, types).map_err(|error| LiveError::program(name, error))?;
+                    patiently(|| program.load(tracepoint, types)).map_err(|error| LiveError::program(name, error))?;
                 }
                 Link::Typed(program.attach().map_err(|error| LiveError::program(name, error))?)
             }
@@ -198,7 +199,7 @@ impl Attachments {
                 let program: &mut FEntry = program.try_into().map_err(|error| LiveError::program(name, error))?;
                 if program.fd().is_err() {
                     let types = types_of(&mut self.types)?;
-                    program.load(function, types).map_err(|error| LiveError::program(name, error))?;
+                    patiently(|| program.load(function, types)).map_err(|error| LiveError::program(name, error))?;
                 }
                 Link::Begin(program.attach().map_err(|error| LiveError::program(name, error))?)
             }
@@ -206,7 +207,7 @@ impl Attachments {
                 let program: &mut FExit = program.try_into().map_err(|error| LiveError::program(name, error))?;
                 if program.fd().is_err() {
                     let types = types_of(&mut self.types)?;
-                    program.load(function, types).map_err(|error| LiveError::program(name, error))?;
+                    patiently(|| program.load(function, types)).map_err(|error| LiveError::program(name, error))?;
                 }
                 Link::End(program.attach().map_err(|error| LiveError::program(name, error))?)
             }
@@ -299,7 +300,7 @@ impl Drop for Attachments {
 /// Loads a program if it is not; the number of its place.
 fn load_for_system_call(program: &mut TracePoint, tracefs: &mut Option<TraceFs>, hook: Hook) -> Result<u64, LiveError> {
     if program.fd().is_err() {
-        program.load().map_err(|error| LiveError::program(hook.program, error))?;
+        patiently(|| program.load()).map_err(|error| LiveError::program(hook.program, error))?;
     }
     let tracefs = match tracefs {
         Some(tracefs) => tracefs,
@@ -316,16 +317,28 @@ fn attach_to_cgroup(program: &mut Program, place: CgroupPlace, root: &CgroupRoot
         CgroupPlace::SocketOperations => {
             let program: &mut SockOps = program.try_into()?;
             if program.fd().is_err() {
-                program.load()?;
+                patiently(|| program.load())?;
             }
             return program.attach(root, CgroupAttachMode::Single).map(Link::Sockets);
         }
     };
     let program: &mut CgroupSkb = program.try_into()?;
     if program.fd().is_err() {
-        program.load()?;
+        patiently(|| program.load())?;
     }
     program.attach(root, direction, CgroupAttachMode::Single).map(Link::Packets)
+}
+
+/// Loads a program, again if a signal came: the kernel gives up verifying it then, and says that one should try again.
+fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const TRIES: u32 = 5;
+    for _ in 1..TRIES {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            answer => return answer,
+        }
+    }
+    load()
 }
 
 /// The kernel's types, read when they are first asked for.

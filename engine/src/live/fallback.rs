@@ -397,6 +397,7 @@ fn task_of(found: &Snapshot) -> Task {
         pid_namespace: namespace("pid"),
         network_namespace: namespace("net"),
         kernel_thread: facts.kernel_thread,
+        interactive: facts.interactive,
         thread_id: facts.id.pid,
         ..Task::default()
     };

@@ -257,19 +257,28 @@ fn a_process_at_a_terminal_is_interactive() {
     let Some(mut watch) = Watch::open(LiveOptions::default()) else { return };
     // `script` gives its child a new session on a pseudo terminal.
     let mut command = Command::new("script");
-    command.args(["-qec", "/bin/true at-a-terminal", "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let acts = "/bin/true at-a-terminal; /bin/true piped </dev/null; /bin/true quiet 2>/dev/null; /bin/true >/dev/null only-output";
+    command.args(["-qec", acts, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::null());
     let Ok(mut child) = command.spawn() else {
         eprintln!("skipped: no script(1) on this machine");
         return;
     };
     child.wait().expect("script ends");
     watch.wait_for("end", child.id());
-    let event = watch.events.iter().find(|event| {
-        watch.text(event, "process.args").contains(&"at-a-terminal") && watch.text(event, "process.name") == ["true"]
-    });
-    let event = event.expect("true was run");
-    assert!(watch.flag(event, "process.interactive"));
-    assert_eq!(watch.number(event, "process.tty.char_device.major"), Some(136), "pseudo terminals");
+    for (argument, interactive) in [("at-a-terminal", true), ("piped", false), ("quiet", false), ("only-output", true)]
+    {
+        for action in ["exec", "end"] {
+            let is = |event: &&Event| {
+                watch.text(event, "process.args").get(1) == Some(&argument)
+                    && watch.text(event, "process.name") == ["true"]
+                    && watch.text(event, "event.action") == [action]
+            };
+            let event = watch.events.iter().find(is).unwrap_or_else(|| panic!("no {action} of true {argument}"));
+            assert_eq!(watch.flag(event, "process.interactive"), interactive, "{action} of {argument}");
+            assert_eq!(watch.number(event, "process.tty.char_device.major"), Some(136), "pseudo terminals");
+            assert!(watch.flag(event, "process.parent.interactive"), "the shell");
+        }
+    }
 }
 
 #[test]

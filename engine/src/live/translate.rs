@@ -429,6 +429,7 @@ fn facts(task: &Task) -> Facts {
         groups: [task.user_group_id, task.effective_group_id, task.saved_group_id],
         tty: (task.tty_major, task.tty_minor),
         kernel_thread: task.kernel_thread,
+        interactive: task.interactive,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use kestrel_bpf::layout::ARGUMENTS_LIMIT;
@@ -93,8 +94,10 @@ fn read_process(folder: &Path, pid: u32, offset: i64) -> Option<Snapshot> {
         users: [0; 3],
         groups: [0; 3],
         tty: (stat.tty >> 8 & 0xfff, stat.tty & 0xff | stat.tty >> 12 & 0xf_ff00),
+        interactive: false,
         kernel_thread: stat.flags & KERNEL_THREAD != 0,
     };
+    facts.interactive = facts.tty.0 != 0 && [0, 2].iter().all(|number| is_terminal(folder, *number, facts.tty));
     let status = read_limited(&folder.join("status"), 65_536).unwrap_or_default();
     apply_status(&String::from_utf8_lossy(&status), &mut facts);
 
@@ -176,6 +179,15 @@ fn read_limited(path: &Path, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path).ok()?.take(limit as u64).read_to_end(&mut bytes).ok()?;
     Some(bytes)
+}
+
+/// Whether a process's descriptor is the terminal of that number, by its own name or as `/dev/tty` or `/dev/console`.
+fn is_terminal(folder: &Path, descriptor: u32, tty: (u32, u32)) -> bool {
+    let file = std::fs::metadata(folder.join(format!("fd/{descriptor}")));
+    file.is_ok_and(|file| {
+        let number = (rustix::fs::major(file.rdev()), rustix::fs::minor(file.rdev()));
+        file.file_type().is_char_device() && [tty, (5, 0), (5, 1)].contains(&number)
+    })
 }
 
 /// The target of a link of `/proc`. The kernel's remark that a file is gone is no part of the path: the file was there when

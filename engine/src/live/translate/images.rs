@@ -54,7 +54,7 @@ impl ImageWriter<'_> {
         if image.truncated {
             self.event.flags.insert(EventFlags::TRUNCATED);
         }
-        self.event.push_boolean(fields.interactive, process.facts.tty.0 != 0);
+        self.event.push_boolean(fields.interactive, process.facts.interactive);
         self.event.push_integer(fields.start, self.clock.calendar(process.facts.start_time));
     }
 }
