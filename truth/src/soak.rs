@@ -7,7 +7,7 @@
 //! ```
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,13 @@ impl Drop for Helper {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+        // Whoever is killed leaves its folder.
+        let _ = std::fs::remove_dir_all(load_folder(self.0.id()));
     }
+}
+
+fn load_folder(pid: u32) -> PathBuf {
+    std::env::temp_dir().join(format!("kestrel-load-{pid}"))
 }
 
 /// Makes load until it is killed, or its parent is gone.
@@ -60,7 +66,7 @@ impl Drop for Helper {
 /// When a folder or a child cannot be made.
 pub fn load() -> Result<()> {
     let parent = std::os::unix::process::parent_id();
-    let folder = std::env::temp_dir().join(format!("kestrel-load-{}", std::process::id()));
+    let folder = load_folder(std::process::id());
     std::fs::create_dir_all(&folder)?;
     while std::os::unix::process::parent_id() == parent {
         burst(&folder)?;

@@ -38,7 +38,14 @@ fn wait(watch: &mut Watch, action: &str, values: &[(&str, Value)]) -> Event {
             return event.clone();
         }
         let seen = || -> Vec<String> { watch.events.iter().map(|event| show(watch, event)).collect() };
-        assert!(begun.elapsed() < Duration::from_secs(5), "no {action} with {values:?} in {:#?}", seen());
+        let books = || {
+            watch
+                .source
+                .ledger()
+                .map(|ledger| ledger.kinds.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>())
+        };
+        let late = begun.elapsed() > Duration::from_secs(20);
+        assert!(!late, "no {action} with {values:?} in {:#?}; {:#?}", seen(), books());
         let Watch { source, events } = &mut *watch;
         source.poll(Duration::from_millis(50), &mut |event| events.push(event.clone())).expect("the source goes on");
     }
