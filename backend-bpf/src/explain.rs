@@ -78,10 +78,15 @@ fn push_keys(why: &mut String, predicate: PredicateId, wanted: &[u16], kinds: &[
     let name = |kind: &u16| kinds.iter().find(|known| known.id == *kind).map_or("?", |known| known.name);
     let has_keys = |kind: &&u16| keys.chosen(predicate, **kind).is_some();
     let (with, without): (Vec<&u16>, Vec<&u16>) = wanted.iter().partition(has_keys);
-    let Some(chosen) = with.first().and_then(|kind| keys.chosen(predicate, **kind)) else {
+    let of_kinds = || with.iter().filter_map(|kind| keys.chosen(predicate, **kind));
+    let Some(chosen) = of_kinds().max_by_key(|chosen| chosen.keys.len()) else {
         why.push_str("; of these the kernel can compare nothing, so that all events of these kinds pass");
         return;
     };
+    if chosen.keys.is_empty() {
+        why.push_str("; the kernel drops all of them, because they never have the fields that are asked for");
+        return;
+    }
     let fields = list(chosen.fields.iter().map(String::as_str));
     let tests: BTreeSet<&str> = chosen.keys.iter().map(|key| key.test.name()).collect();
     let tests: Vec<&str> = tests.into_iter().collect();

@@ -1,22 +1,26 @@
-//! From guards to keys that the kernel can look for.
+//! From conditions to keys that the kernel can look for.
 //!
 //! In: a verified IR and the kinds that each predicate can want. Out: for each kind the keys of which one is there in every
-//! event that some predicate can want; no entry for a kind of which some predicate has no such keys. A predicate is told by
-//! the clause of its guard whose keys are rarest, each value of the clause by one key:
+//! event that some predicate can want (none, when every predicate asks for fields that the kind has not); no entry for a kind
+//! of which some predicate has no such keys. What is true when all of some conditions are is told by the one whose keys are
+//! rarest, what is true when any is by the keys of all that can be true in events of the kind, a list of values by one key
+//! for each:
 //!
 //! ```text
 //! file.path like~ ("/etc/cron.d/*", "/root/.ssh/authorized_keys", "*.service")
 //!   ──▶ path begins with etc/cron.d  ∨  file name authorized_keys  ∨  file extension service
 //! ```
 //!
-//! A key is weaker than the value it stands for, never stronger. It is ASCII, in lower case; a value with other characters
-//! has no key, and an event with such characters passes in the kernel. Nothing here knows how the kernel compares.
+//! A key is weaker than the value it stands for, never stronger. It is ASCII, in lower case: what a pattern with other
+//! characters or with a backslash matches passes in the kernel as it is. Nothing here knows how the kernel compares.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use kestrel_ir::fold::fold;
 use kestrel_ir::guards::{self, Clause, Guard, is_decided_by_kind};
 use kestrel_ir::layout::FieldId;
-use kestrel_ir::model::{Atom, AtomId, Ir, PredicateId, StringMatch};
+use kestrel_ir::model::{Atom, AtomId, Ir, Node, NodeId, Predicate, PredicateId, StringMatch};
 use kestrel_ir::pack::{FilterKey, FilterTest, KindKeys};
 use kestrel_ir::pattern::Anchor;
 use kestrel_ir::regex;
@@ -26,12 +30,12 @@ use kestrel_schema::EventKind;
 const MAX_KEYS: usize = 4_096;
 
 /// The keys of one predicate for one kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Chosen {
-    /// Of which fields the clause is.
+    /// Of which fields they are.
     pub(crate) fields: Vec<String>,
     pub(crate) keys: Vec<FilterKey>,
-    cost: u32,
+    cost: Cost,
 }
 
 /// The keys of all kinds, and what was chosen for each predicate and kind.
@@ -44,26 +48,30 @@ pub(crate) struct Keys {
 impl Keys {
     /// Looks at all predicates; `by_predicate` says which kinds each can want.
     pub(crate) fn new(ir: &Ir, kinds: &[EventKind], by_predicate: &[Vec<u16>]) -> Keys {
-        let guards = guards::analyze_all(ir);
         let mut keys = Keys::default();
         for kind in kinds {
+            let answers = Answers::new(ir, kind);
             let mut all: Vec<FilterKey> = Vec::new();
-            let mut whole = true;
-            for (index, (guard, wanted)) in guards.iter().zip(by_predicate).enumerate() {
-                if guard.is_never() || !wanted.contains(&kind.id) {
+            let (mut whole, mut wanted_by_some) = (true, false);
+            for (index, (predicate, wanted)) in ir.predicates.iter().zip(by_predicate).enumerate() {
+                if !wanted.contains(&kind.id) {
                     continue;
                 }
-                match choose(ir, guard, kind) {
-                    Some(chosen) => {
-                        all.extend(chosen.keys.iter().cloned());
-                        keys.chosen.insert((index as u32, kind.id), chosen);
+                wanted_by_some = true;
+                let chosen = match answers.predicate(predicate) {
+                    Answer::Whatever => {
+                        whole = false;
+                        continue;
                     }
-                    None => whole = false,
-                }
+                    Answer::Never => Chosen::default(),
+                    Answer::Keys(chosen) => Chosen::clone(&chosen),
+                };
+                all.extend(chosen.keys.iter().cloned());
+                keys.chosen.insert((index as u32, kind.id), chosen);
             }
             all.sort_unstable();
             all.dedup();
-            if whole && !all.is_empty() && all.len() <= MAX_KEYS {
+            if whole && wanted_by_some && all.len() <= MAX_KEYS {
                 keys.kinds.push(KindKeys { kind: kind.id, keys: all });
             }
         }
@@ -82,34 +90,163 @@ impl Keys {
     }
 }
 
-fn choose(ir: &Ir, guard: &Guard, kind: &EventKind) -> Option<Chosen> {
-    let of_clause = |clause: &Clause| keys_of_clause(ir, clause, kind);
-    guard.clauses.iter().filter_map(of_clause).min_by_key(|chosen| (chosen.cost, chosen.keys.len()))
+/// What is known of the events of a kind for which a condition is true.
+#[derive(Debug, Clone)]
+enum Answer {
+    /// There are none.
+    Never,
+    /// Nothing that the kernel could look for.
+    Whatever,
+    /// Each has one of the keys.
+    Keys(Rc<Chosen>),
 }
 
-/// The keys of a clause; `None` when one of its atoms has none, or holds for every event of the kind.
-fn keys_of_clause(ir: &Ir, clause: &Clause, kind: &EventKind) -> Option<Chosen> {
-    let mut chosen = Chosen { fields: Vec::new(), keys: Vec::new(), cost: 0 };
-    for &id in &clause.atoms {
-        if is_decided_by_kind(ir, id) {
-            if can_hold(ir, id, kind) {
-                return None;
+impl Answer {
+    /// For a condition that is true when all of some are: the rarest keys of one of them.
+    fn all<'a>(answers: impl Iterator<Item = &'a Answer>) -> Answer {
+        let mut best = Answer::Whatever;
+        for answer in answers {
+            match (answer, &best) {
+                (Answer::Never, _) => return Answer::Never,
+                (Answer::Keys(keys), Answer::Keys(known)) if keys.order() >= known.order() => {}
+                (Answer::Keys(_), _) => best = answer.clone(),
+                (Answer::Whatever, _) => {}
             }
-            continue;
         }
-        let (field, keys) = keys_of_atom(ir, id)?;
-        let name = ir.layout.name(field).to_owned();
-        if !chosen.fields.contains(&name) {
-            chosen.fields.push(name);
+        best
+    }
+
+    /// For a condition that is true when any of some is: the keys of all of them.
+    fn any<'a>(answers: impl Iterator<Item = &'a Answer>) -> Answer {
+        let mut keys: Vec<&Rc<Chosen>> = Vec::new();
+        for answer in answers {
+            match answer {
+                Answer::Never => {}
+                Answer::Whatever => return Answer::Whatever,
+                Answer::Keys(chosen) => keys.push(chosen),
+            }
         }
+        match keys.as_slice() {
+            [] => Answer::Never,
+            [one] => Answer::Keys(Rc::clone(one)),
+            several => {
+                let mut sum = Chosen::default();
+                several.iter().for_each(|chosen| sum.add(chosen));
+                if sum.keys.len() > MAX_KEYS { Answer::Whatever } else { Answer::Keys(Rc::new(sum)) }
+            }
+        }
+    }
+}
+
+impl Chosen {
+    fn order(&self) -> (Cost, usize) {
+        (self.cost, self.keys.len())
+    }
+
+    fn add(&mut self, other: &Chosen) {
+        self.cost = self.cost.max(other.cost);
+        self.keys.extend(other.keys.iter().cloned());
+        self.keys.sort_unstable();
+        self.keys.dedup();
+        self.fields.extend(other.fields.iter().cloned());
+        self.fields.sort_unstable();
+        self.fields.dedup();
+    }
+}
+
+/// The answers of all nodes for one kind. Operands come before what they belong to, so that one pass is enough.
+struct Answers<'i> {
+    ir: &'i Ir,
+    kind: &'i EventKind,
+    /// Of each node when it is true, and when it is false.
+    nodes: Vec<[Answer; 2]>,
+}
+
+impl<'i> Answers<'i> {
+    fn new(ir: &'i Ir, kind: &'i EventKind) -> Answers<'i> {
+        let mut answers = Answers { ir, kind, nodes: Vec::with_capacity(ir.nodes.len()) };
+        for node in &ir.nodes {
+            let both = match node {
+                Node::Constant(true) => [Answer::Whatever, Answer::Never],
+                Node::Constant(false) => [Answer::Never, Answer::Whatever],
+                Node::Atom(atom) => [answers.atom(*atom), Answer::Whatever],
+                Node::Not(operand) => {
+                    let [yes, no] = answers.node(*operand).clone();
+                    [no, yes]
+                }
+                Node::And(operands) => [answers.all(operands, 0), answers.any(operands, 1)],
+                Node::Or(operands) => [answers.any(operands, 0), answers.all(operands, 1)],
+            };
+            answers.nodes.push(both);
+        }
+        answers
+    }
+
+    fn node(&self, id: NodeId) -> &[Answer; 2] {
+        const UNKNOWN: &[Answer; 2] = &[Answer::Whatever, Answer::Whatever];
+        self.nodes.get(id.index()).unwrap_or(UNKNOWN)
+    }
+
+    fn all(&self, operands: &[NodeId], side: usize) -> Answer {
+        Answer::all(operands.iter().filter_map(|&operand| self.node(operand).get(side)))
+    }
+
+    fn any(&self, operands: &[NodeId], side: usize) -> Answer {
+        Answer::any(operands.iter().filter_map(|&operand| self.node(operand).get(side)))
+    }
+
+    fn predicate(&self, predicate: &Predicate) -> Answer {
+        let category = predicate.category.map_or(Answer::Whatever, |atom| self.atom(atom));
+        Answer::all([&category, &self.node(predicate.root)[0]].into_iter())
+    }
+
+    fn atom(&self, id: AtomId) -> Answer {
+        if is_decided_by_kind(self.ir, id) {
+            return if can_hold(self.ir, id, self.kind) { Answer::Whatever } else { Answer::Never };
+        }
+        if !has_field(self.ir, id, self.kind) {
+            return Answer::Never;
+        }
+        let Some((field, keys)) = keys_of_atom(self.ir, id) else { return Answer::Whatever };
+        let mut chosen = Chosen { fields: vec![self.ir.layout.name(field).to_owned()], ..Chosen::default() };
         for (cost, key) in keys {
             chosen.cost = chosen.cost.max(cost);
             chosen.keys.push(key);
         }
+        chosen.keys.sort_unstable();
+        chosen.keys.dedup();
+        if chosen.keys.is_empty() { Answer::Never } else { Answer::Keys(Rc::new(chosen)) }
     }
-    chosen.keys.sort_unstable();
-    chosen.keys.dedup();
-    (!chosen.keys.is_empty()).then_some(chosen)
+}
+
+/// Whether events of a kind can have the field of an atom. A kind that lists no fields may have any.
+fn has_field(ir: &Ir, atom: AtomId, kind: &EventKind) -> bool {
+    let field = match ir.atom(atom) {
+        Some(
+            Atom::Present { field }
+            | Atom::Boolean { field, .. }
+            | Atom::Strings { field, .. }
+            | Atom::StringOrder { field, .. }
+            | Atom::Integers { field, .. }
+            | Atom::IntegerOrder { field, .. }
+            | Atom::FloatOrder { field, .. }
+            | Atom::Cidr { field, .. }
+            | Atom::VersionOrder { field, .. },
+        ) => *field,
+        _ => return true,
+    };
+    let top_level = ir.layout.get(field).is_some_and(|definition| definition.parent.is_none());
+    let name = ir.layout.name(field);
+    kind.fields.is_empty() || !top_level || kind.fields.contains(&name) || is_filled_in_part(kind, name)
+}
+
+/// Objects of which a source may fill in more than the schema lists for the kind, such as what is known of a file already.
+const PARTS: [&str; 10] =
+    ["file", "process", "source", "destination", "network", "dns", "user", "group", "driver", "container"];
+
+fn is_filled_in_part(kind: &EventKind, field: &str) -> bool {
+    let object = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    PARTS.contains(&object(field).as_str()) && kind.fields.iter().any(|listed| object(listed) == object(field))
 }
 
 /// Whether an atom that is decided by the kind of an event can hold for this kind.
@@ -131,6 +268,9 @@ fn keys_of_atom(ir: &Ir, id: AtomId) -> Option<(FieldId, Vec<(Cost, FilterKey)>)
             StringMatch::Wildcard => Pieces { parts: text.split(['*', '?']).map(str::to_owned).collect() },
             StringMatch::Regex => Pieces::of_literal(regex::required_literal(text)?),
         };
+        if FILE_FIELDS.contains(&definition.name.as_str()) && pieces.never_comparable() {
+            return Some((0, FilterKey { test: FilterTest::PathComponent, text: INCOMPARABLE.to_owned() }));
+        }
         let (cost, test, text) = pieces.key(&definition.name)?;
         let text = text.to_ascii_lowercase();
         let comparable = !text.is_empty() && text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control());
@@ -138,6 +278,11 @@ fn keys_of_atom(ir: &Ir, id: AtomId) -> Option<(FieldId, Vec<(Cost, FilterKey)>)
     });
     Some((*field, keys.collect::<Option<_>>()?))
 }
+
+/// Fields that are parts of the path that the kernel compares.
+const FILE_FIELDS: [&str; 4] = ["file.name", "file.extension", "file.path", "file.directory"];
+/// Paths with a backslash are not compared and pass, so that patterns of other systems need no key but this.
+const INCOMPARABLE: &str = "\\";
 
 /// A pattern, cut at its wildcards: the first part begins the text, the last ends it.
 struct Pieces {
@@ -154,6 +299,12 @@ impl Pieces {
                 Anchor::End => vec![nothing(), literal],
             },
         }
+    }
+
+    /// Whether whatever matches has something in it that the kernel does not compare: a backslash, or other characters than
+    /// those of ASCII, which no ASCII character is equal to in whatever case.
+    fn never_comparable(&self) -> bool {
+        self.parts.iter().any(|part| part.contains('\\') || !fold(part).is_ascii())
     }
 
     /// The whole text, when there is no wildcard.

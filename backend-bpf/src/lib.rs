@@ -107,6 +107,10 @@ pub fn compile(ir: &Ir, kinds: &[EventKind]) -> Filter {
             }
         }
     }
+    // What lineage asks of the past is made of events too, and of the ends of processes.
+    for kind in guards::required_kinds(ir, kinds) {
+        wanted.entry(kind).or_insert_with(|| KindReason { kind, rules: Vec::new(), more: 0 });
+    }
     let mut known: Vec<u16> = kinds.iter().map(|kind| kind.id).collect();
     known.sort_unstable();
     known.dedup();

@@ -5,7 +5,7 @@
  * For each kind there is a table of bits (a Bloom filter) with the keys of which every wanted event has one: its file's
  * name, extension, a component or the beginning of its path, the name or user of the process that acts. Two bits are set
  * for each key. What stands there by chance lets an event through that nobody wanted, and so does whatever cannot be
- * compared: text that is not ASCII, a path that was cut or is not in order, a process that the kernel side does not know.
+ * compared: text that is not ASCII or has a backslash, a path that was cut or is not in order, a process that the kernel side does not know.
  * Nothing is ever dropped because it could not be looked at.
  *
  * `bpf/src/filter.rs` fills the tables with the same arithmetic, and a test runs both over the same paths.
@@ -22,6 +22,7 @@
 #define KESTREL_TEST_PATH_PREFIX 8
 #define KESTREL_TEST_PROCESS_NAME 16
 #define KESTREL_TEST_USER_ID 32
+#define KESTREL_TEST_CLOSED 64 /* no test, but not open either: nothing passes that has no key */
 #define KESTREL_TESTS_OF_FILES 15
 
 /* Longer paths, and those with more components, pass. */
@@ -52,6 +53,8 @@ struct {
 
 /* Nanoseconds of a tick: USER_HZ is 100 on every architecture that matters here. */
 #define KESTREL_TICK 10000000
+/* No process begins then. */
+#define KESTREL_NO_TICKS 0xffffffffffffffffULL
 
 static __always_inline __u64 kestrel_mix(__u64 value)
 {
@@ -123,8 +126,8 @@ static long kestrel_scan_step(__u32 index, struct kestrel_scan_context *context)
 			kestrel_end_component(scan);
 		return 0;
 	}
-	/* A slash within the name of a memory file; other than ASCII. */
-	if (byte == '/' || byte >= 0x80)
+	/* A slash within the name of a memory file; what rules for other systems look for; other than ASCII. */
+	if (byte == '/' || byte == '\\' || byte >= 0x80)
 		scan->in_order = 0;
 	if (byte >= 'A' && byte <= 'Z')
 		byte += 'a' - 'A';
@@ -193,6 +196,9 @@ static __noinline bool kestrel_file_wanted(struct kestrel_scratch *scratch, stru
 	kestrel_begin_scan(folder, 0);
 	kestrel_begin_scan(text, 1);
 	kestrel_scan_section(scratch, folder, 0, path_length);
+	/* The text was another one when it was first looked at: for user space it now begins at the root. */
+	if (name_length && path_length && path_length < KESTREL_SCAN_LIMIT && scratch->tail[path_length] == '/')
+		return true;
 	if (name_length)
 		kestrel_scan_section(scratch, text, path_length, name_length);
 	named = name_length ? text : folder;
@@ -259,21 +265,22 @@ static __noinline void kestrel_note_actor(struct kestrel_scratch *scratch, __u32
 	kestrel_begin_scan(scan, 0);
 	kestrel_scan_section(scratch, scan, start, scratch->record.sections[section]);
 	if (!scan->in_order || !scan->count || scratch->record.header.flags & KESTREL_SECTION_FLAG(section, 7)) {
-		bpf_map_delete_elem(&kestrel_actors, &pid);
-		return;
+		actor.start_ticks = KESTREL_NO_TICKS; /* known not to be comparable, so user space does not fill it in */
 	}
 	actor.name = scan->name;
 	bpf_map_update_elem(&kestrel_actors, &pid, &actor, BPF_ANY);
 }
 
 /* A new process has its creator's name. */
-static __always_inline void kestrel_copy_actor(__u32 creator, struct kestrel_task *child)
+static __always_inline void kestrel_copy_actor(__u32 creator, __u64 creator_start, struct kestrel_task *child)
 {
 	struct kestrel_actor *known = bpf_map_lookup_elem(&kestrel_actors, &creator), actor = {};
 	__u32 pid = child->pid;
 
-	if (!known)
+	if (!known || known->start_ticks != creator_start / KESTREL_TICK) {
+		bpf_map_delete_elem(&kestrel_actors, &pid); /* of whoever had the number before */
 		return;
+	}
 	actor.name = known->name;
 	actor.start_ticks = child->start_time / KESTREL_TICK;
 	bpf_map_update_elem(&kestrel_actors, &pid, &actor, BPF_ANY);

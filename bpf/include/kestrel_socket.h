@@ -47,6 +47,7 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num;
 	unsigned short skc_family;
+	unsigned char skc_state;
 };
 
 /* Another view of the same, since the addresses' type is a union that is of no interest. */

@@ -154,7 +154,7 @@ int BPF_PROG(kestrel_fork, struct task_struct *creator, struct task_struct *chil
 	if (!scratch)
 		return 0;
 	kestrel_identify(scratch, child);
-	kestrel_copy_actor(creator->tgid, &scratch->record.task);
+	kestrel_copy_actor(creator->tgid, BPF_CORE_READ(creator, group_leader, start_boottime), &scratch->record.task);
 	scratch->record.fork.creator_pid = creator->tgid;
 	scratch->record.fork.creator_start_time = BPF_CORE_READ(creator, group_leader, start_boottime);
 	settings = kestrel_get_settings();
@@ -170,10 +170,10 @@ static __always_inline int kestrel_process_exit(struct task_struct *task)
 	struct kestrel_scratch *scratch = counters ? kestrel_begin(counters) : 0;
 	struct signal_struct *signal;
 
+	kestrel_forget_actor(task->tgid);
 	if (!scratch)
 		return 0;
 	kestrel_identify(scratch, task);
-	kestrel_forget_actor(task->tgid);
 	signal = BPF_CORE_READ(task, signal);
 	/* As wait_task_zombie in kernel/exit.c puts it together. */
 	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)

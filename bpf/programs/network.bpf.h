@@ -31,13 +31,19 @@ static __always_inline void kestrel_socket_event(struct sock *sk, __u32 kind, __
 {
 	struct kestrel_counters *counters = kestrel_admit(kind, kestrel_tgid_of_current());
 	struct kestrel_scratch *scratch = counters ? kestrel_begin(counters) : 0;
+	__u64 key = (__u64)sk;
 
 	if (!scratch)
 		return;
 	kestrel_identify(scratch, kestrel_current());
 	scratch->record.network.role = role;
-	if (role && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && kestrel_owners_wanted())
+	if (role && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && kestrel_owners_wanted() &&
+	    BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE) {
 		kestrel_remember(&kestrel_owners, (__u64)sk, scratch);
+		/* It may have closed meanwhile, and nothing else would forget it. */
+		if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+			bpf_map_delete_elem(&kestrel_owners, &key);
+	}
 	kestrel_read_socket(scratch, sk);
 	kestrel_send(scratch, counters, kind);
 }

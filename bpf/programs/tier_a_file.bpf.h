@@ -23,11 +23,12 @@ struct kestrel_file_before {
 };
 
 /*
- * By thread, from the begin of a function to its end. What does not fit is not known at the end: for a change that costs the
- * original values, and the record is flagged; for a removal the event, which is counted as dropped.
+ * By thread, from the begin of a function to its end. A call that is refused in between leaves its entry, so the oldest must
+ * give way, or refused calls could fill the map for good. What is not there at the end costs a change its original values,
+ * and the record is flagged; of a removal the event, which is counted as dropped.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, struct kestrel_file_before);
@@ -56,12 +57,22 @@ static __noinline int kestrel_file_remember(__u32 kind, struct dentry *dentry, _
 	return 0;
 }
 
-/* What was remembered of this dentry by this thread; it is forgotten. */
-static __always_inline bool kestrel_file_recall(struct dentry *dentry, struct kestrel_file_before *out)
+/* Counts an event that happened and of which too little is known to tell it. */
+static __always_inline void kestrel_file_lost(__u32 kind)
+{
+	struct kestrel_counters *counters = kestrel_admit(kind, kestrel_current_pid());
+
+	if (counters)
+		kestrel_count(&counters->dropped);
+}
+
+/* What was remembered of this dentry by this thread; it is forgotten. `missing` tells that this thread has nothing at all. */
+static __always_inline bool kestrel_file_recall(struct dentry *dentry, struct kestrel_file_before *out, bool *missing)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct kestrel_file_before *stored = bpf_map_lookup_elem(&kestrel_file_befores, &thread);
 
+	*missing = !stored;
 	/* A file system on top of another removes there too, which nobody asked for by name. */
 	if (!stored || stored->dentry != (__u64)dentry)
 		return false;
@@ -92,11 +103,11 @@ static __noinline int kestrel_path_changed(__u32 kind, const struct path *path, 
 	struct kestrel_scratch *scratch;
 	struct kestrel_file_before before;
 	struct kestrel_file *out;
-	bool known;
+	bool known, missing;
 
 	if (!kestrel_subscribed(kind))
 		return 0;
-	known = kestrel_file_recall(dentry, &before);
+	known = kestrel_file_recall(dentry, &before, &missing);
 	if (result)
 		return 0;
 	scratch = kestrel_begin_current(kind, &counters);
@@ -156,8 +167,12 @@ static __noinline int kestrel_name_removed(struct dentry *dentry, int result)
 	struct kestrel_scratch *scratch;
 	struct kestrel_file_before before;
 	struct kestrel_file *out;
+	bool known, missing;
 
-	if (!kestrel_file_recall(dentry, &before) || result)
+	known = kestrel_file_recall(dentry, &before, &missing);
+	if (missing && !result && kestrel_subscribed(KESTREL_KIND_FILE_DELETE))
+		kestrel_file_lost(KESTREL_KIND_FILE_DELETE);
+	if (!known || result)
 		return 0;
 	scratch = kestrel_begin_current(KESTREL_KIND_FILE_DELETE, &counters);
 	if (!scratch)
@@ -197,9 +212,9 @@ struct kestrel_file_move {
 	char name[KESTREL_NAME_LIMIT]; /* the old one: the dentry has the new one afterwards */
 };
 
-/* By thread, from the permission to the end. What does not fit is counted as dropped. */
+/* By thread, from the permission to the end; as above. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, __u64);
 	__type(value, struct kestrel_file_move);
@@ -260,6 +275,8 @@ int BPF_PROG(kestrel_renamed, struct renamedata *data, int result)
 	struct kestrel_file_move *move = bpf_map_lookup_elem(&kestrel_file_moves, &thread);
 	struct dentry *dentry = BPF_CORE_READ(data, old_dentry);
 
+	if (!move && !result && kestrel_subscribed(KESTREL_KIND_FILE_RENAME))
+		kestrel_file_lost(KESTREL_KIND_FILE_RENAME);
 	if (!move || move->dentry != (__u64)dentry)
 		return 0;
 	if (!result)

@@ -19,6 +19,11 @@ pub const COMPONENTS: usize = 32;
 const HASH_BASE: u64 = 0x100_0000_01b3;
 const HASH_MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The key of what is never compared and therefore passes, once the kernel looks at paths at all.
+pub const INCOMPARABLE: &str = "\\";
+/// Set in a table that may have no key.
+const CLOSED: u32 = 64;
+
 /// What a key is compared with; the numbers are those of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -52,9 +57,19 @@ impl Default for FilterTable {
 }
 
 impl FilterTable {
+    /// The table that lets nothing through, until it has keys.
+    pub fn closed() -> FilterTable {
+        FilterTable { tests: CLOSED, ..FilterTable::default() }
+    }
+
     /// Adds a key. `false` when it cannot be compared, and then the kind must not be filtered.
     #[must_use]
     pub fn insert(&mut self, test: Test, text: &str) -> bool {
+        if text == INCOMPARABLE {
+            // It is enough that the kernel looks.
+            self.tests |= test as u32;
+            return true;
+        }
         let hash = match test {
             Test::PathPrefix => {
                 let mut beginning = 0;
@@ -157,6 +172,9 @@ fn components(file: FileName<'_>) -> Option<Vec<Component>> {
     if folder.len() > SCAN_LIMIT || text.len() + usize::from(in_text(text)) > SCAN_LIMIT {
         return None;
     }
+    if !folder.is_empty() && text.starts_with(b"/") {
+        return None;
+    }
     let mut parts: Vec<&[u8]> = Vec::new();
     if !folder.is_empty() {
         parts.extend(folder.strip_suffix(b"\0")?.rsplit(|&byte| byte == 0));
@@ -174,7 +192,7 @@ fn components(file: FileName<'_>) -> Option<Vec<Component>> {
     parts
         .into_iter()
         .map(|part| {
-            let comparable = |byte: &u8| byte.is_ascii() && *byte != b'/';
+            let comparable = |byte: &u8| byte.is_ascii() && !matches!(*byte, b'/' | b'\\');
             if part.is_empty() || !part.iter().all(comparable) {
                 return None;
             }
@@ -186,7 +204,7 @@ fn components(file: FileName<'_>) -> Option<Vec<Component>> {
 }
 
 fn text_hash(text: &str) -> Option<u64> {
-    let comparable = |byte: u8| byte.is_ascii() && byte != b'/' && byte != 0;
+    let comparable = |byte: u8| byte.is_ascii() && !matches!(byte, b'/' | b'\\' | 0);
     (!text.is_empty() && text.bytes().all(comparable)).then(|| hash(text.as_bytes()))
 }
 
@@ -219,7 +237,12 @@ mod tests {
 
     fn defined(name: &str) -> &'static str {
         let value = |line: &'static str| line.strip_prefix("#define ")?.strip_prefix(name)?.strip_prefix(' ');
-        HEADERS.iter().flat_map(|header| header.lines()).find_map(value).unwrap_or_else(|| panic!("no `{name}`"))
+        HEADERS
+            .iter()
+            .flat_map(|header| header.lines())
+            .find_map(value)
+            .map(|text| text.split(" /*").next().unwrap_or(text))
+            .unwrap_or_else(|| panic!("no `{name}`"))
     }
 
     #[test]
@@ -233,6 +256,7 @@ mod tests {
             ("KESTREL_TEST_PATH_PREFIX", Test::PathPrefix as usize),
             ("KESTREL_TEST_PROCESS_NAME", Test::ProcessName as usize),
             ("KESTREL_TEST_USER_ID", Test::UserId as usize),
+            ("KESTREL_TEST_CLOSED", CLOSED as usize),
         ] {
             assert_eq!(defined(name).parse::<usize>().ok(), Some(value), "{name}");
         }
@@ -243,8 +267,9 @@ mod tests {
 
     #[test]
     fn a_table_has_its_keys_whatever_their_case_and_hardly_others() {
-        let mut table = FilterTable::default();
-        assert!(table.is_open());
+        assert!(FilterTable::default().is_open());
+        let mut table = FilterTable::closed();
+        assert!(!table.is_open());
         for number in 0..600 {
             assert!(table.insert(Test::FileName, &format!("Name{number}.Conf")));
         }

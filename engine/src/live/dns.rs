@@ -71,7 +71,7 @@ pub enum DnsError {
     /// A name that breaks the rules: too long, or a reference that does not go backwards.
     #[error("a name at byte {0} that is none")]
     Name(usize),
-    /// It says that it has no question, or its header's bits are not of this protocol.
+    /// It says that it has no question.
     #[error("not a question and no answer to one")]
     NoQuestion,
 }
@@ -103,22 +103,20 @@ impl Message {
             response_code: flags & 0xf,
             ..Message::default()
         };
-        // The bit that must be zero, and an answer without a question, are signs of another protocol on this port.
-        if questions == 0 || flags & 0x0040 != 0 {
+        // What asks nothing is another protocol on this port. The bit that must be zero is none of our business: servers answer
+        // all the same.
+        if questions == 0 {
             return Err(DnsError::NoQuestion);
         }
         // The server's own sign that it left something out.
         message.cut = flags & 0x0200 != 0 || usize::from(questions) > QUESTION_LIMIT;
         for _ in 0..usize::from(questions).min(QUESTION_LIMIT) {
-            let begin = reader.at;
-            let Some(name) = reader.name(true)? else { return Ok(message.broken_off()) };
-            let (Some(record_type), Some(_class)) = (reader.word(), reader.word()) else {
-                return Ok(message.broken_off());
-            };
-            if record_type == 0 {
-                return Err(DnsError::Name(begin));
+            // What was read before something broken counts: no server is kept from an answer by what stands behind.
+            match reader.question() {
+                Ok(Some(question)) => message.questions.push(question),
+                Err(error) if message.questions.is_empty() => return Err(error),
+                Ok(None) | Err(_) => return Ok(message.broken_off()),
             }
-            message.questions.push(Question { name, record_type });
         }
         if usize::from(questions) > QUESTION_LIMIT || !message.answer {
             return Ok(message);
@@ -128,7 +126,7 @@ impl Message {
             if index >= RECORD_LIMIT || message.addresses.len() >= ADDRESS_LIMIT {
                 return Ok(message.broken_off());
             }
-            if reader.record(&mut message, index < usize::from(answers))?.is_none() {
+            if !matches!(reader.record(&mut message, index < usize::from(answers)), Ok(Some(()))) {
                 return Ok(message.broken_off());
             }
         }
@@ -229,6 +227,16 @@ impl<'m> Reader<'m> {
 
     fn word(&mut self) -> Option<u16> {
         self.take(2)?.try_into().ok().map(u16::from_be_bytes)
+    }
+
+    fn question(&mut self) -> Result<Option<Question>, DnsError> {
+        let begin = self.at;
+        let Some(name) = self.name(true)? else { return Ok(None) };
+        let (Some(record_type), Some(_class)) = (self.word(), self.word()) else { return Ok(None) };
+        if record_type == 0 {
+            return Err(DnsError::Name(begin));
+        }
+        Ok(Some(Question { name, record_type }))
     }
 
     /// Reads a name, or goes over one. References (RFC 1035, 4.1.4) must each go further back than the last: so reading

@@ -34,7 +34,7 @@ impl KernelFilter {
             for kind in Kind::ALL.into_iter().filter(|kind| pack.filters().wants(kind.number())) {
                 match pack.filter_keys().iter().find(|keys| keys.kind == kind.number()) {
                     Some(keys) => {
-                        let table = filter.tables.entry(keys.kind).or_default();
+                        let table = filter.tables.entry(keys.kind).or_insert_with(FilterTable::closed);
                         if !keys.keys.iter().all(|key| table.insert(test(key.test), &key.text)) {
                             whole = whole.with(kind);
                         }
@@ -119,9 +119,11 @@ impl KernelTables {
 
     /// Tells the kernel the names of processes that were there before its programs. One that has no room passes always.
     pub(super) fn note_processes(&mut self, table: &ProcessTable) {
-        for process in table.processes() {
-            let id = process.facts.id;
-            if let Some(name) = name_hash(&process.image.name) {
+        for process in table.processes().filter(|process| !process.ended) {
+            let (id, image) = (process.facts.id, &process.image);
+            // Where the path has more to it than the name, as that of a program in memory, rules may ask for that.
+            let is_whole = image.executable.rsplit('/').next() == Some(&*image.name);
+            if is_whole && let Some(name) = name_hash(&image.name) {
                 // Known already, or the map is full: both are fine.
                 let _ = self.actors.insert(id.pid, [id.start_ticks, name], UNLESS_KNOWN);
             }

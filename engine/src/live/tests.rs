@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use kestrel_ir::event::{EventFlags, FieldValue};
+use kestrel_schema::{EventKind, event_kinds};
 
 use super::*;
 
@@ -42,6 +43,7 @@ impl Watch {
         let begun = Instant::now();
         loop {
             if let Some(event) = self.find(action, pid) {
+                self.assert_listed(event);
                 return event.clone();
             }
             assert!(begun.elapsed() < Duration::from_secs(10), "no {action} of {pid} in {} events", self.events.len());
@@ -80,6 +82,7 @@ impl Watch {
                 own && self.text(event, "event.action") == [action] && is(self, event)
             });
             if let Some(event) = found {
+                self.assert_listed(event);
                 return event.clone();
             }
             assert!(begun.elapsed() < Duration::from_secs(10), "no such {action} in {} events", self.events.len());
@@ -88,6 +91,17 @@ impl Watch {
                 .poll(Duration::from_millis(100), &mut |event| events.push(event.clone()))
                 .expect("the source goes on");
         }
+    }
+
+    /// The schema lists for each kind the fields that its events may have, and the kernel's filter relies on it: a rule that asks
+    /// for another field wants no event of the kind.
+    fn assert_listed(&self, event: &Event) {
+        let (action, categories) = (self.text(event, "event.action"), self.text(event, "event.category"));
+        let is = |kind: &&EventKind| action == [kind.action] && categories == kind.category;
+        let kind = event_kinds().iter().find(is).unwrap_or_else(|| panic!("no kind {categories:?} {action:?}"));
+        let names = event.values().map(|(number, _, _)| self.source.fields().name(number));
+        let strange: Vec<&str> = names.filter(|name| !kind.fields.contains(name)).collect();
+        assert!(strange.is_empty(), "the schema does not list {strange:?} for {}", kind.name);
     }
 
     fn values<'e>(&self, event: &'e Event, name: &str) -> Vec<FieldValue<'e>> {

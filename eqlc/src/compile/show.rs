@@ -144,7 +144,16 @@ fn filters_of(ir: &Ir) -> String {
     let filter = kestrel_backend_bpf::compile(ir, kinds);
     let mut shown = String::new();
     for kind in kinds {
-        let _ = writeln!(shown, "{} {}", if filter.maps.wants(kind.id) { "keep" } else { "drop" }, kind.name);
+        let _ = write!(shown, "{} {}", if filter.maps.wants(kind.id) { "keep" } else { "drop" }, kind.name);
+        let keys = filter.keys.iter().find(|keys| keys.kind == kind.id);
+        if keys.is_some_and(|keys| keys.keys.is_empty()) {
+            shown.push_str(" with nothing: it has no field that is asked for");
+        }
+        for (number, key) in keys.into_iter().flat_map(|keys| &keys.keys).enumerate() {
+            let before = if number == 0 { " with" } else { " or" };
+            let _ = write!(shown, "{before} {} {:?}", key.test.name(), key.text);
+        }
+        shown.push('\n');
     }
     for explanation in &filter.explanations {
         let _ = writeln!(shown, "{}: {}", explanation.step, explanation.why);

@@ -259,7 +259,7 @@ pub struct FilterMaps {
 pub struct KindReason {
     /// The kind's number.
     pub kind: u16,
-    /// The ids of the first rules that want it.
+    /// The ids of the first rules that want it; none when only questions about lineage do.
     pub rules: Vec<String>,
     /// How many more want it.
     pub more: u32,
@@ -276,7 +276,7 @@ pub struct KindKeys {
 }
 
 /// A key that the kernel can look for. Texts are in ASCII lower case, and the kernel ignores the case of what it compares
-/// with them; an event with anything that it cannot compare passes.
+/// with them; an event with anything that it cannot compare passes, and a key `\\` says that such events are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FilterKey {
     /// What is compared.

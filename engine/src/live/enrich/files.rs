@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -203,7 +204,7 @@ impl Reader {
             }
             Place::Path { process, path, inode, shared } => {
                 let below = path.strip_prefix("/").map_err(|_| WhyNot::Gone)?;
-                let file = open_plain(&self.proc.join(process.pid.to_string()).join("root").join(below));
+                let file = open_in_root(&self.proc.join(process.pid.to_string()).join("root"), below);
                 let file = match file {
                     Ok(file) if proc_files::is_alive(&self.proc, *process) => file,
                     Err(WhyNot::NotRegular) => return Err(WhyNot::NotRegular),
@@ -284,6 +285,21 @@ fn open_plain(path: &Path) -> Result<File, WhyNot> {
     }
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
     file.map_err(|_| WhyNot::Gone)
+}
+
+/// Opens a file below a process's root, links within it included: what they say is a path of that process, and never one of
+/// the engine's.
+fn open_in_root(root: &Path, below: &Path) -> Result<File, WhyNot> {
+    use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+    let gone = |_| WhyNot::Gone;
+    let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(gone)?;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let place = openat2(&root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), within).map_err(gone)?;
+    // Opening a device can do things; a descriptor of a path does none, and stays with the file that was looked at.
+    if FileType::from_raw_mode(fstat(&place).map_err(gone)?.st_mode) != FileType::RegularFile {
+        return Err(WhyNot::NotRegular);
+    }
+    File::open(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(|_| WhyNot::Gone)
 }
 
 fn identity(file: &File) -> Result<Identity, WhyNot> {
