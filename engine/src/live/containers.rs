@@ -9,11 +9,13 @@
 //! older hierarchies are in use too, the number need not say it; then each process is looked up once, and one that is gone
 //! by then has the container of its parent.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::proc_files;
 use crate::process_table::EntityId;
@@ -49,6 +51,8 @@ pub(super) struct Containers {
     /// Whether it is the only one.
     alone: bool,
     details: bool,
+    /// When the hierarchy may be walked again.
+    walk_after: Cell<Option<Instant>>,
     by_cgroup: Remembered<u64, Option<Arc<Container>>>,
     by_process: Remembered<EntityId, Option<Arc<Container>>>,
     by_id: Remembered<Box<str>, Arc<Container>>,
@@ -64,6 +68,7 @@ impl Containers {
         let unified = [mount.join("unified"), mount].into_iter().find(is_unified);
         Containers {
             root: root.to_owned(),
+            walk_after: Cell::new(None),
             unified,
             alone,
             details,
@@ -135,7 +140,18 @@ impl Containers {
         let own = self.own_paths(id).and_then(|paths| {
             paths.into_iter().find(|path| !path.contains("/..") && is(&mount.join(path.trim_start_matches('/'))))
         });
-        own.or_else(|| walk(mount, cgroup))
+        own.or_else(|| self.walk(mount, cgroup))
+    }
+
+    /// Looks for the folder with that number, a tenth of the time at most: whoever may make cgroups can make many.
+    fn walk(&self, mount: &Path, cgroup: u64) -> Option<String> {
+        let begun = Instant::now();
+        if self.walk_after.get().is_some_and(|after| begun < after) {
+            return None;
+        }
+        let found = walk(mount, cgroup);
+        self.walk_after.set(begun.checked_add(begun.elapsed() * WALK_PERIOD));
+        found
     }
 
     /// The paths that `/proc/PID/cgroup` shows, the unified hierarchy's first; `None` if the process is gone.
@@ -159,6 +175,9 @@ impl Containers {
         Some(paths.into_iter().map(|(_, path)| path).collect())
     }
 }
+
+/// After a walk there is none for so many times as long as it took.
+const WALK_PERIOD: u32 = 10;
 
 /// Looks for the folder with that number below `mount`, nearest first.
 fn walk(mount: &Path, cgroup: u64) -> Option<String> {

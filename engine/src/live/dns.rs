@@ -71,7 +71,7 @@ pub enum DnsError {
     /// A name that breaks the rules: too long, or a reference that does not go backwards.
     #[error("a name at byte {0} that is none")]
     Name(usize),
-    /// It says that it has no question.
+    /// It says that it has no question, or asks for an operation that there is not.
     #[error("not a question and no answer to one")]
     NoQuestion,
 }
@@ -103,9 +103,9 @@ impl Message {
             response_code: flags & 0xf,
             ..Message::default()
         };
-        // What asks nothing is another protocol on this port. The bit that must be zero is none of our business: servers answer
-        // all the same.
-        if questions == 0 {
+        // What asks nothing, or for an operation that there is not (servers refuse that), is another protocol on this port. The
+        // bit that must be zero is none of our business: servers answer all the same.
+        if questions == 0 || !matches!(message.operation, 0..=2 | 4..=6) {
             return Err(DnsError::NoQuestion);
         }
         // The server's own sign that it left something out.

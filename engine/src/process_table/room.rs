@@ -30,12 +30,14 @@ impl ProcessTable {
         }
     }
 
-    /// Forgets processes until the limits hold again, but never `keep`.
+    /// Forgets processes until the limits hold again, but never `keep`. The living keep their paths even when there is no
+    /// more room for text, up to twice the room; then the oldest are forgotten.
     fn forget_until_it_fits(&mut self, keep: EntityId) {
         let mut second_chances = 16;
         while self.ended.len() > self.limits.ended
             || self.processes.len() > self.limits.processes
             || (self.bytes > self.limits.bytes && !self.ended.is_empty())
+            || self.bytes > self.limits.bytes.saturating_mul(2)
         {
             let Some(id) = self.ended.pop_front() else {
                 if !self.forget_oldest_living(keep) {
