@@ -98,7 +98,7 @@ fn a_name_has_255_bytes_at_most() {
 fn what_is_of_another_protocol_is_refused() {
     assert_eq!(Message::parse(&message(0x0100, [0, 0, 0, 0], &[])), Err(DnsError::NoQuestion));
     // The bit that must be zero hides nothing.
-    let odd = Message::parse(&message(0x0140, [1, 0, 0, 0], &[EXAMPLE])).expect("a question");
+    let odd = Message::parse(&message(0x0140, [1, 0, 0, 0], &[&question(EXAMPLE, 1)])).expect("a question");
     assert_eq!(odd.questions.len(), 1);
     assert_eq!(Message::parse(&vec![0; MESSAGE_LIMIT + 1]), Err(DnsError::TooLong(MESSAGE_LIMIT + 1)));
     assert_eq!(Message::parse(b"GET / HTTP/1.1\r\n").ok().filter(|read| !read.questions.is_empty()), None);
