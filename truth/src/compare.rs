@@ -78,7 +78,7 @@ const BUSY: [&str; 13] = [
 const CANNOT: [(&str, &str, &[&str]); 4] = [
     ("ebpf-b", "file_delete", &["file.inode", "file.type"]),
     ("ebpf-b", "file_rename", &["file.inode", "file.type"]),
-    ("ebpf-b", "file_chmod", &["file.inode", "file.type", "file.Ext.original.mode"]),
+    ("ebpf-b", "file_chmod", &["file.inode", "file.type", "file.uid", "file.gid", "file.Ext.original.mode"]),
     ("ebpf-b", "file_chown", &["file.inode", "file.type", "file.Ext.original.uid", "file.Ext.original.gid"]),
 ];
 
