@@ -188,7 +188,7 @@ static __noinline bool kestrel_file_wanted(struct kestrel_scratch *scratch, stru
 	struct kestrel_scan *folder = &scratch->folder, *text = &scratch->text, *named;
 	__u32 path_length = scratch->record.sections[KESTREL_FILE_PATH];
 	__u32 name_length = scratch->record.sections[KESTREL_FILE_NAME];
-	__u64 beginning = 0;
+	__u64 beginning = 0, text_start = path_length;
 
 	if (scratch->record.header.flags &
 	    (KESTREL_SECTION_FLAG(KESTREL_FILE_PATH, 7) | KESTREL_SECTION_FLAG(KESTREL_FILE_NAME, 7)))
@@ -197,7 +197,8 @@ static __noinline bool kestrel_file_wanted(struct kestrel_scratch *scratch, stru
 	kestrel_begin_scan(text, 1);
 	kestrel_scan_section(scratch, folder, 0, path_length);
 	/* The text was another one when it was first looked at: for user space it now begins at the root. */
-	if (name_length && path_length && path_length < KESTREL_SCAN_LIMIT && scratch->tail[path_length] == '/')
+	kestrel_hide(text_start); /* so that what is checked is what is used */
+	if (name_length && path_length && text_start < KESTREL_SCAN_LIMIT && scratch->tail[text_start] == '/')
 		return true;
 	if (name_length)
 		kestrel_scan_section(scratch, text, path_length, name_length);
