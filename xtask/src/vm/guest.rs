@@ -91,7 +91,8 @@ pub(super) fn here(program: &Path) -> Result<Answer> {
         serde_json::from_slice(&output.stdout).with_context(|| format!("`kestrel-truth {}`", arguments.join(" ")))
     };
     Ok(Answer {
-        kernel: format!("{} (here)", release.trim()),
+        // Without what its builder calls it.
+        kernel: format!("{} (here)", release.trim().split('-').next().unwrap_or_default()),
         doctor: run(&["doctor"])?,
         truth: run(&["run", "--json"])?,
     })
