@@ -196,3 +196,17 @@ atom a6 = f5 wildcard~ [\"*/.ssh/authorized_keys\", \"/etc/cron.d/*\"]\nnode n6 
         file("predicate p0 = a1 where n6\npredicate p1 = a1 where n4\nrule \"r\" = event p0\nrule \"s\" = event p1\n");
     assert_eq!(unnamed, []);
 }
+
+#[test]
+fn what_lineage_asks_of_the_past_is_wanted_too() {
+    let lineage = "field f5 process.entity_id : keyword\nfield f6 process.parent.entity_id : keyword\n\
+                   field f7 process.Ext.ancestry : keyword\nlineage entity f5 parent f6 ancestry f7 type f2\n\
+                   atom a6 = descendant of p0\nnode n6 = a6\n";
+    let rule = "predicate p0 = a0 where n1\npredicate p1 = a1 where n6\nrule \"r\" = event p1\n";
+    let ir = parse(&format!("{TABLES}{lineage}{rule}")).expect("the tables");
+    let maps = compile(&ir, &KINDS).maps;
+    // The execs that it is about, the ends of processes, and the rule's own files.
+    assert_eq!(maps.kinds, [1, 3, 9]);
+    assert_eq!(maps.kinds, required_kinds(&ir, &KINDS));
+    assert!(maps.reasons.iter().map(|reason| reason.kind).eq(maps.kinds.iter().copied()));
+}
