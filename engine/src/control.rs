@@ -11,7 +11,7 @@
 //!
 //! | bound | |
 //! |---|---|
-//! | a request | 64 KiB, and [`CLIENT_TIME`] for all requests of a client together |
+//! | a request | 64 KiB, and [`CLIENT_TIME`] for all requests of a client together, beside the time that answers take |
 //! | requests of one client | 64 |
 //! | clients | one at a time; the operating system lets a few wait |
 //! | an answer | at most [`MAX_LIMIT`] keys, with as many endings each |
@@ -36,3 +36,5 @@ pub const MAX_RESPONSE: u64 = 64 << 20;
 pub const CLIENT_TIME: Duration = Duration::from_secs(10);
 /// How long a run loop may take to answer.
 pub const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// How long it may take until other packs run: their code has to be compiled.
+pub const RELOAD_TIME: Duration = Duration::from_secs(120);

@@ -53,6 +53,7 @@ mod source;
 mod sys;
 mod tracefs;
 mod translate;
+mod wanted;
 
 pub use asked::asked_fields;
 pub use choice::{HostSource, SourceChoice};
@@ -64,6 +65,7 @@ pub use filter::KernelFilter;
 pub use ledger::{KindLedger, Ledger};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
+pub use wanted::Wanted;
 
 use attach::{Attachments, Served};
 use filter::KernelTables;
@@ -365,6 +367,14 @@ impl LiveSource {
         self.set[3] = u32::from(demand.wants_containers());
         self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
         self.translator.set_demand(demand);
+        Ok(())
+    }
+
+    /// Changes which environment variables exec events carry, from the next event on.
+    pub fn set_environment(&mut self, environment: Environment) -> Result<(), LiveError> {
+        self.set[1] = u32::from(environment != Environment::None);
+        self.settings.set(0, self.set, 0).map_err(LiveError::map)?;
+        self.translator.set_environment(environment);
         Ok(())
     }
 

@@ -31,6 +31,7 @@ mod explain;
 mod packs;
 pub mod parallel;
 mod prepared;
+mod reload;
 mod reorder;
 mod replay;
 pub mod suppression;
@@ -40,6 +41,8 @@ pub use error::SessionError;
 pub use packs::{NamedPack, without_copies};
 use parallel::{Chunk, ChunkItem};
 pub use prepared::{CodeCounters, PreparedPacks};
+use reload::Past;
+pub use reload::Reloaded;
 use reorder::ReorderBuffer;
 use suppression::{Ended, SuppressionCounters, SuppressionOptions, Suppressor};
 
@@ -123,9 +126,13 @@ pub struct Session {
     notes: Vec<String>,
     suppressor: Option<Suppressor>,
     reorder: Option<ReorderBuffer>,
+    /// What packs counted that were replaced.
+    past: Past,
 }
 
 struct RunningPack {
+    /// The pack's content hash: one that has the same is the same.
+    identity: [u8; 32],
     matcher: Matcher,
     /// How often the runtimes of other threads did not answer, and what one of them said first.
     failures: (u64, Option<String>),
@@ -187,6 +194,7 @@ impl Session {
             code: packs.counters(),
             suppressor: Suppressor::new(packs.packs, &SuppressionOptions::default())?,
             reorder: None,
+            past: Past::default(),
         })
     }
 
@@ -389,7 +397,7 @@ impl Session {
 
     /// What became of each hand-written predicate, in the order of the packs.
     pub fn programs(&self) -> Vec<ProgramReport> {
-        self.packs.iter().flat_map(|pack| pack.matcher.program_reports()).collect()
+        self.past.programs(self.packs.iter().flat_map(|pack| pack.matcher.program_reports()))
     }
 
     /// What the session did so far.
@@ -400,20 +408,10 @@ impl Session {
             disabled_matches: self.disabled_matches,
             suppression: self.suppressor.as_ref().map(Suppressor::counters).unwrap_or_default(),
             reorder: self.reorder.as_ref().map(ReorderBuffer::counters).unwrap_or_default(),
-            ..SessionCounters::default()
+            ..self.past.counters.clone()
         };
         for pack in &self.packs {
-            let matcher = pack.matcher.counters();
-            let sum = &mut counters.matcher;
-            sum.events += matcher.events;
-            sum.dispatched += matcher.dispatched;
-            sum.candidates += matcher.candidates;
-            sum.hits += matcher.hits;
-            sum.matches += matcher.matches;
-            sum.late += matcher.late;
-            sum.late_beyond_bound += matcher.late_beyond_bound;
-            sum.turned_down += matcher.turned_down;
-            sum.runtime_failures += matcher.runtime_failures + pack.failures.0;
+            reload::add_matcher(&mut counters.matcher, pack);
             let (sequences, live_keys) = pack.matcher.sequence_counters();
             counters.sequences += sequences;
             counters.live_keys += live_keys as u64;
@@ -424,7 +422,8 @@ impl Session {
 
     /// What the runtime said when it failed first, if it did. The interpreter then decided in its place.
     pub fn runtime_error(&self) -> Option<&str> {
-        self.packs.iter().find_map(|pack| pack.matcher.runtime_error().or(pack.failures.1.as_deref()))
+        let now = self.packs.iter().find_map(RunningPack::runtime_error);
+        self.past.runtime_error.as_deref().or(now)
     }
 }
 
@@ -444,7 +443,12 @@ impl RunningPack {
         let rules = alert_rules(pack.manifest(), pack.ir().rules.iter().map(|rule| &rule.kind));
         let maker = AlertMaker::new(&pack.ir().layout, &schema, rules, &named.content_hash());
         let enabled = pack.manifest().rules.iter().map(|rule| rule.enabled).collect();
-        Ok(RunningPack { matcher, failures: (0, None), maker, enabled })
+        Ok(RunningPack { identity: pack.content_hash(), matcher, failures: (0, None), maker, enabled })
+    }
+
+    /// What the runtime said when it failed first, if it did.
+    fn runtime_error(&self) -> Option<&str> {
+        self.matcher.runtime_error().or(self.failures.1.as_deref())
     }
 
     /// Whether the rule of a match is switched on.

@@ -11,7 +11,7 @@ use kestrel_core::program::ProgramReport;
 use serde_json::{Map, Value as Json, json};
 
 use crate::live::Ledger;
-use crate::session::{CodeCounters, SessionCounters};
+use crate::session::{CodeCounters, Reloaded, SessionCounters};
 use crate::sinks::SinkReport;
 
 /// What became of everything that a source produced.
@@ -56,6 +56,53 @@ impl LossLedger {
     }
 }
 
+/// How often the packs of a run were replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReloadStats {
+    /// How often other packs began to run, rollbacks included.
+    pub epoch: u64,
+    /// How often that failed, so that the old ones went on.
+    pub failed: u64,
+    /// Why it failed last.
+    pub last_error: Option<String>,
+    /// What became of state at the last change.
+    pub last: Reloaded,
+    /// Partial matches let go in all changes together.
+    pub partial_matches_dropped: u64,
+}
+
+impl ReloadStats {
+    /// Other packs run now.
+    pub fn switched(&mut self, reloaded: Reloaded) {
+        self.epoch += 1;
+        self.partial_matches_dropped += reloaded.partial_matches_dropped;
+        self.last = reloaded;
+    }
+
+    /// What the last change did, for people.
+    pub fn text(&self) -> String {
+        let Reloaded { unchanged_packs, partial_matches_dropped, .. } = self.last;
+        let unchanged = counted(unchanged_packs as u64, "pack");
+        let dropped = partial_matches(partial_matches_dropped);
+        format!("done, epoch {}, {unchanged} unchanged, {dropped} let go", self.epoch)
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Json {
+        json!({
+            "epoch": self.epoch,
+            "failed": self.failed,
+            "last_error": self.last_error,
+            "partial_matches_dropped": self.partial_matches_dropped,
+            "last": {
+                "unchanged_packs": self.last.unchanged_packs,
+                "partial_matches_dropped": self.last.partial_matches_dropped,
+                "suppressions_ended": self.last.suppressions_ended,
+            },
+        })
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, Default)]
 pub struct RunStats {
@@ -77,6 +124,8 @@ pub struct RunStats {
     pub limits: MatcherOptions,
     /// Where the packs' machine code came from.
     pub code: CodeCounters,
+    /// How often the packs were replaced.
+    pub reload: ReloadStats,
     /// How long it took to read the packs and to have them ready.
     pub loading: Duration,
     /// What became of each hand-written predicate.
@@ -132,6 +181,9 @@ impl RunStats {
             if reached > 0 {
                 add(&mut line, format_args!(", {name} reached {}", counted(reached, "time")));
             }
+        }
+        if self.reload.epoch > 0 {
+            add(&mut line, format_args!(", packs replaced {}", counted(self.reload.epoch, "time")));
         }
         if let Some(recorded) = self.recorded {
             add(&mut line, format_args!(", {recorded} recorded"));
@@ -217,6 +269,7 @@ impl RunStats {
                 "compiled": self.code.compiled,
                 "refused": self.code.refused,
             },
+            "reload": self.reload.json(),
             "elapsed_seconds": self.elapsed.as_secs_f64(),
             "events_per_second": self.events_per_second(),
             "ledger": {
@@ -361,6 +414,14 @@ fn live_json(ledger: &Ledger) -> Json {
         "owners_full": ledger.owners_full,
         "owners_unknown": ledger.owners_unknown,
     })
+}
+
+/// So many partial matches, in words.
+pub fn partial_matches(count: u64) -> String {
+    match count {
+        1 => "1 partial match".to_owned(),
+        _ => format!("{count} partial matches"),
+    }
 }
 
 /// A number with its noun.

@@ -168,6 +168,12 @@ fn what_cannot_be_answered_is_said() {
         ("ctl --control c.sock explain SHO", 1, "no pack has a rule `SHO`; there is `short`"),
         ("ctl --control c.sock explain shell --key a", 1, "rule `shell` has no join key"),
         ("ctl --control c.sock explain short --key a b", 1, "joins by process.entity_id; values expected: 1, given: 2"),
+        (
+            "ctl --control c.sock reload",
+            1,
+            "only a live run changes its packs: a replay ends with those that it began with",
+        ),
+        ("ctl --control c.sock rollback", 1, "only a live run changes its packs"),
         ("ctl --control nowhere.sock status", 1, "no engine answers at nowhere.sock: No such file"),
         ("ctl --control c.sock disarm", 2, "unrecognized subcommand 'disarm'"),
         ("--pack p.kpkg --stdin --runtime interp --control c.sock", 2, "another process answers there"),

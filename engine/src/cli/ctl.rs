@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use kestrel_engine::control::{ExplainRequest, Request, ask};
-use kestrel_engine::stats::counted;
+use kestrel_engine::control::{ExplainRequest, Request, Response, ask};
+use kestrel_engine::stats::{counted, partial_matches};
 use serde_json::Value as Json;
 
 use super::Failure;
@@ -30,6 +30,11 @@ pub(super) struct CtlArguments {
 enum CtlCommand {
     /// Packs, rules, events, alerts, losses, and how much is remembered.
     Status,
+    /// Has a live run read its packs again. They are checked and built aside, and take over between two events; when anything
+    /// is wrong the old ones go on, and the answer says why. SIGHUP does the same.
+    Reload,
+    /// Has a live run go back to the packs that ran before the last reload, as they were then.
+    Rollback,
     /// How far each key of a rule came, what it waits for, and what ended it.
     Explain {
         /// The rule's id.
@@ -47,23 +52,40 @@ enum CtlCommand {
 pub(super) fn run(arguments: CtlArguments) -> Result<u8, Failure> {
     let request = match arguments.command {
         CtlCommand::Status => Request::Status {},
+        CtlCommand::Reload => Request::Reload {},
+        CtlCommand::Rollback => Request::Rollback {},
         CtlCommand::Explain { rule, key, limit } => {
             let key = key.map(|values| values.into_iter().map(Json::from).collect());
             Request::Explain(ExplainRequest { rule, key, limit })
         }
     };
     let response = ask(&arguments.control, &request).map_err(Failure::failed)?;
-    let text = match (arguments.output, &response.status, &response.explain) {
-        (StatsFormat::Json, Some(status), _) => format!("{status}\n"),
-        (StatsFormat::Json, None, Some(state)) => {
+    print(&answer_text(arguments.output, &response)?).map_err(Failure::failed)?;
+    Ok(0)
+}
+
+fn answer_text(format: StatsFormat, response: &Response) -> Result<String, Failure> {
+    let people = format == StatsFormat::Text;
+    Ok(match response {
+        Response { status: Some(status), .. } if people => status_text(status),
+        Response { reload: Some(reload), .. } if people => reload_text(reload),
+        Response { explain: Some(state), .. } if people => state.text(),
+        Response { status: Some(json), .. } | Response { reload: Some(json), .. } => format!("{json}\n"),
+        Response { explain: Some(state), .. } => {
             format!("{}\n", serde_json::to_string(state).map_err(Failure::failed)?)
         }
-        (StatsFormat::Text, Some(status), _) => status_text(status),
-        (StatsFormat::Text, None, Some(state)) => state.text(),
-        (_, None, None) => return Err(Failure::failed(anyhow::anyhow!("the engine's answer is empty"))),
-    };
-    print(&text).map_err(Failure::failed)?;
-    Ok(0)
+        _ => return Err(Failure::failed(anyhow::anyhow!("the engine's answer is empty"))),
+    })
+}
+
+/// What a reload did, for people.
+fn reload_text(reload: &Json) -> String {
+    let mut out = format!("{}\n", plain(reload["summary"].as_str().unwrap_or("done")));
+    for warning in reload["warnings"].as_array().into_iter().flatten().filter_map(Json::as_str) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "warning: {}", plain(warning));
+    }
+    out
 }
 
 /// A status for people. What an older or newer engine does not tell is left out.
@@ -89,6 +111,14 @@ fn status_text(status: &Json) -> String {
     let off = number("/disabled_rules");
     let off = if off > 0 { format!(", {off} of them switched off") } else { String::new() };
     line("rules", format!("{}{off}", number("/rules")));
+    let (epoch, failed) = (number("/reload/epoch"), number("/reload/failed"));
+    if epoch + failed > 0 {
+        let dropped = partial_matches(number("/reload/partial_matches_dropped"));
+        line("packs", format!("replaced {}, failed {failed}; {dropped} let go", counted(epoch, "time")));
+    }
+    if let Some(error) = status.pointer("/reload/last_error").and_then(Json::as_str) {
+        line("failed", error.to_owned());
+    }
     let suppressed = number("/suppression/suppressed");
     let suppressed = if suppressed > 0 { format!(", {suppressed} suppressed") } else { String::new() };
     line(

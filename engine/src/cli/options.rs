@@ -78,8 +78,16 @@ impl FromStr for CacheTarget {
 }
 
 impl CacheTarget {
+    /// The cache for a runtime's code, if that has any before it runs.
+    pub(super) fn open_for(&self, runtime: RuntimeKind) -> (Option<CodeCache>, Option<String>) {
+        match runtime {
+            RuntimeKind::Wasm => self.open(),
+            _ => (None, None),
+        }
+    }
+
     /// The cache, and what is to be said when there is none although one is wanted.
-    pub(super) fn open(&self) -> (Option<CodeCache>, Option<String>) {
+    fn open(&self) -> (Option<CodeCache>, Option<String>) {
         let folder = match self {
             CacheTarget::Off => None,
             CacheTarget::Folder(folder) => Some(folder.clone()),

@@ -7,6 +7,7 @@
 mod control;
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,7 +15,6 @@ use std::time::Instant;
 use anyhow::Context;
 use kestrel_engine::control::Control;
 use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
-use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{Alert, NamedPack, PreparedPacks, Session, TrustedKeys, without_copies};
 use kestrel_engine::sinks::{AlertSinks, Existing, SinkError};
 use kestrel_engine::stats::{RunStats, counted};
@@ -33,34 +33,34 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(options: &RunOptions) -> Result<u8, Failure> {
     let began = Instant::now();
     let trusted = TrustedKeys::open(&options.required_signatures).map_err(Failure::usage)?;
-    let packs = options.packs.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>();
-    let packs = packs.map_err(Failure::usage)?;
-    packs.iter().try_for_each(|pack| trusted.check(pack)).map_err(Failure::usage)?;
-    let (packs, copies) = without_copies(packs);
+    let (packs, copies) = read_packs(&options.packs, &trusted).map_err(Failure::usage)?;
     copies.iter().for_each(|copy| say(&format!("warning: {copy}")));
-    let packs = ReadPacks { packs, began };
+    let packs = ReadPacks { packs: packs.into(), began };
     let stop = stop_flag().map_err(Failure::failed)?;
     match &options.source {
-        EventSource::Live => live::run(options, &packs, &stop),
+        EventSource::Live => live::run(options, &packs, trusted, &stop),
         EventSource::Files(files) => replay::run(options, &packs, files, &stop),
         EventSource::Stdin => replay::run_stdin(options, &packs, &stop),
     }
 }
 
+/// Reads and checks packs; those that are to run, and a sentence for each that is left out as a copy.
+pub(super) fn read_packs(paths: &[PathBuf], trusted: &TrustedKeys) -> anyhow::Result<(Vec<NamedPack>, Vec<String>)> {
+    let packs = paths.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>()?;
+    packs.iter().try_for_each(|pack| trusted.check(pack))?;
+    Ok(without_copies(packs))
+}
+
 /// Packs that were read, and when that began.
 pub(super) struct ReadPacks {
-    pub(super) packs: Vec<NamedPack>,
+    pub(super) packs: Arc<[NamedPack]>,
     began: Instant,
 }
 
 impl ReadPacks {
     /// Compiles the packs' code, or takes it from the cache.
     pub(super) fn prepare(&self, options: &RunOptions) -> Result<PreparedPacks<'_>, Failure> {
-        // Only Wasm has machine code before it runs.
-        let (cache, warning) = match options.session.runtime {
-            RuntimeKind::Wasm => options.code_cache.open(),
-            _ => (None, None),
-        };
+        let (cache, warning) = options.code_cache.open_for(options.session.runtime);
         if let Some(warning) = warning {
             say(&format!("warning: {warning}"));
         }
@@ -84,7 +84,7 @@ pub(super) struct Run<'o> {
     pub(super) options: &'o RunOptions,
     pub(super) session: Session,
     pub(super) stats: RunStats,
-    packs: &'o [NamedPack],
+    pub(super) packs: Arc<[NamedPack]>,
     control: Option<Control>,
     sinks: AlertSinks,
     sink_error: Option<SinkError>,
@@ -118,31 +118,45 @@ impl<'o> Run<'o> {
                 .map(|writer| writer.with_sync(options.record_sync))
                 .with_context(|| format!("cannot record to {}", path.display()))
         });
-        let rules = || packs.iter().flat_map(|pack| &pack.pack.manifest().rules);
         let stats = RunStats {
             source,
             runtime: session.runtime().name(),
             threads: 1,
-            packs: packs.len(),
-            rules: rules().count(),
-            disabled_rules: rules().filter(|rule| !rule.enabled).count(),
-            code: session.code(),
             limits: options.session.matcher,
             loading,
             ..RunStats::default()
         };
-        Ok(Run {
+        let mut run = Run {
             options,
             session,
             stats,
-            packs,
+            packs: Arc::clone(packs),
             control,
             sinks,
             sink_error: None,
             recorder: recorder.transpose().map_err(Failure::usage)?,
             recording_failed: false,
             began: Instant::now(),
-        })
+        };
+        run.count_packs();
+        Ok(run)
+    }
+
+    /// Other packs run from now on; those that ran.
+    pub(super) fn replace_packs(&mut self, packs: Arc<[NamedPack]>) -> Arc<[NamedPack]> {
+        let old = std::mem::replace(&mut self.packs, packs);
+        self.count_packs();
+        old
+    }
+
+    /// What the statistics say of the packs.
+    fn count_packs(&mut self) {
+        let Run { stats, packs, session, .. } = self;
+        let rules = || packs.iter().flat_map(|pack| &pack.pack.manifest().rules);
+        stats.packs = packs.len();
+        stats.rules = rules().count();
+        stats.disabled_rules = rules().filter(|rule| !rule.enabled).count();
+        stats.code = session.code();
     }
 
     /// Has `act` drive the session and hands its alerts on.

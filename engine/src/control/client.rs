@@ -52,7 +52,7 @@ pub fn ask(path: &Path, request: &Request) -> Result<Response, ControlError> {
     let wrong = |reason: String| ControlError::Answer { path: path_of(), reason };
     let mut stream = UnixStream::connect(path).map_err(|cause| ControlError::Connect { path: path_of(), cause })?;
     stream
-        .set_read_timeout(Some(CLIENT_TIME))
+        .set_read_timeout(Some(CLIENT_TIME.max(request.answer_time() + CLIENT_TIME / 2)))
         .and_then(|()| stream.set_write_timeout(Some(CLIENT_TIME)))
         .map_err(broke)?;
     let mut line = serde_json::to_vec(request).map_err(|error| broke(error.into()))?;

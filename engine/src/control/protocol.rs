@@ -3,12 +3,16 @@
 //! ```text
 //! {"command":"status"}                                     {"ok":true,"status":{…}}
 //! {"command":"explain","rule":"R","key":["a"],"limit":10}  {"ok":true,"explain":{…}}
+//! {"command":"reload"}                                     {"ok":true,"reload":{…}}
 //! {"command":"dance"}                                      {"ok":false,"error":"…"}
 //! ```
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::{ANSWER_TIME, RELOAD_TIME};
 use crate::explain::RuleState;
 
 /// The most keys that an answer tells of, and the most endings of each.
@@ -24,6 +28,20 @@ pub enum Request {
     Status {},
     /// How far a rule's keys came.
     Explain(ExplainRequest),
+    /// Read the packs again and run what they are now.
+    Reload {},
+    /// Run the packs again that ran before the last reload.
+    Rollback {},
+}
+
+impl Request {
+    /// How long an engine may take to answer.
+    pub fn answer_time(&self) -> Duration {
+        match self {
+            Request::Status {} | Request::Explain(_) => ANSWER_TIME,
+            Request::Reload {} | Request::Rollback {} => RELOAD_TIME,
+        }
+    }
 }
 
 /// Which rule, and which of its keys.
@@ -61,6 +79,9 @@ pub struct Response {
     /// To `explain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<RuleState>,
+    /// To `reload` and `rollback`: the keys that `reload` has in the status, and `warnings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Json>,
 }
 
 impl Response {
@@ -72,6 +93,11 @@ impl Response {
     /// The answer to `explain`.
     pub fn of_rule(state: RuleState) -> Response {
         Response { ok: true, explain: Some(state), ..Response::default() }
+    }
+
+    /// The answer to `reload` and `rollback`.
+    pub fn of_reload(reload: Json) -> Response {
+        Response { ok: true, reload: Some(reload), ..Response::default() }
     }
 
     /// There is no answer.
@@ -99,7 +125,10 @@ mod tests {
         let text = br#"{"command":"explain","rule":"r","key":["a",1]}"#;
         assert_eq!(parse_request(text), Ok(Request::Explain(explain)));
         for (line, expected) in [
-            (r#"{"command":"disarm"}"#, "unknown variant `disarm`, expected `status` or `explain`"),
+            (
+                r#"{"command":"disarm"}"#,
+                "unknown variant `disarm`, expected one of `status`, `explain`, `reload`, `rollback`",
+            ),
             (r#"{"command":"explain"}"#, "missing field `rule`"),
             (r#"{"command":"explain","rule":"r","keys":[]}"#, "unknown field `keys`"),
             (r#"{"command":"status","x":1}"#, "unknown field `x`"),

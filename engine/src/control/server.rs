@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::protocol::{Request, Response, parse_request};
 use super::socket::{SocketError, SocketFile};
-use super::{ANSWER_TIME, CLIENT_TIME, MAX_REQUEST};
+use super::{CLIENT_TIME, MAX_REQUEST};
 use crate::explain::RuleState;
 
 /// How often the thread looks whether the run has ended.
@@ -31,6 +31,9 @@ pub trait RunState {
     /// # Errors
     /// When there is no such rule or key; the text says so.
     fn explain(&self, request: &super::ExplainRequest) -> Result<RuleState, String>;
+
+    /// Why it does nothing that it is told; a run that does, takes the question itself.
+    fn refusal(&self) -> String;
 }
 
 /// A control socket that is listened on. It is closed, and its file removed, when this is dropped.
@@ -72,6 +75,17 @@ impl Control {
 }
 
 impl Question {
+    /// What is asked.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Answers.
+    pub fn reply(self, response: Response) {
+        // Who asked may have gone.
+        let _ = self.answer.try_send(response);
+    }
+
     /// Has `run` answer.
     pub fn answer(self, run: &impl RunState) {
         let response = match &self.request {
@@ -80,9 +94,9 @@ impl Question {
                 Ok(state) => Response::of_rule(state),
                 Err(error) => Response::failed(error),
             },
+            Request::Reload {} | Request::Rollback {} => Response::failed(run.refusal()),
         };
-        // Who asked may have gone.
-        let _ = self.answer.try_send(response);
+        self.reply(response);
     }
 }
 
@@ -111,7 +125,7 @@ fn serve(listener: &UnixListener, questions: &SyncSender<Question>, ended: &Atom
 
 /// Answers the requests of one client.
 fn converse(stream: UnixStream, questions: &SyncSender<Question>, ended: &AtomicBool) -> io::Result<()> {
-    let end = Instant::now() + CLIENT_TIME;
+    let mut end = Instant::now() + CLIENT_TIME;
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(Limited { stream, end });
     for _ in 0..MAX_REQUESTS {
@@ -124,7 +138,11 @@ fn converse(stream: UnixStream, questions: &SyncSender<Question>, ended: &Atomic
         let response = if too_long {
             Response::failed(format!("a request has at most {MAX_REQUEST} bytes"))
         } else {
-            parse_request(&line).map_or_else(Response::failed, |request| forward(request, questions))
+            let asked = Instant::now();
+            let response = parse_request(&line).map_or_else(Response::failed, |request| forward(request, questions));
+            end += asked.elapsed();
+            reader.get_mut().end = end;
+            response
         };
         let mut bytes = serde_json::to_vec(&response).map_err(io::Error::other)?;
         bytes.push(b'\n');
@@ -139,15 +157,16 @@ fn converse(stream: UnixStream, questions: &SyncSender<Question>, ended: &Atomic
 /// Has the run loop answer.
 fn forward(request: Request, questions: &SyncSender<Question>) -> Response {
     let (answer, answers) = sync_channel(1);
+    let patience = request.answer_time();
     match questions.try_send(Question { request, answer }) {
         Ok(()) => {}
         Err(TrySendError::Full(_)) => return Response::failed("the engine is busy with an earlier request"),
         Err(TrySendError::Disconnected(_)) => return Response::failed("the run has ended"),
     }
-    match answers.recv_timeout(ANSWER_TIME) {
+    match answers.recv_timeout(patience) {
         Ok(response) => response,
         Err(RecvTimeoutError::Timeout) => {
-            let seconds = ANSWER_TIME.as_secs();
+            let seconds = patience.as_secs();
             Response::failed(format!(
                 "the run did not come to answer within {seconds} s: it waits for its input, or is busy"
             ))

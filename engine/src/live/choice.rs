@@ -6,7 +6,9 @@ use std::time::Duration;
 use kestrel_bpf::record::Kind;
 use kestrel_ir::event::{Event, FieldTable};
 
-use super::{FallbackSource, KindSet, Ledger, LiveError, LiveOptions, LiveSource, Tier};
+use super::{
+    Demand, Environment, FallbackSource, KernelFilter, KindSet, Ledger, LiveError, LiveOptions, LiveSource, Tier,
+};
 
 /// What `--source` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +104,33 @@ impl HostSource {
                 source.set_kinds(kinds);
                 Ok(())
             }
+        }
+    }
+
+    /// See [`LiveSource::set_filter`]; without eBPF nothing is filtered by keys.
+    pub fn set_filter(&mut self, filter: &KernelFilter) -> Result<(), LiveError> {
+        match self {
+            HostSource::Kernel(source) => source.set_filter(filter),
+            HostSource::Fallback(_) => Ok(()),
+        }
+    }
+
+    /// See [`LiveSource::set_demand`].
+    pub fn set_demand(&mut self, demand: Demand) -> Result<(), LiveError> {
+        match self {
+            HostSource::Kernel(source) => source.set_demand(demand),
+            HostSource::Fallback(source) => {
+                source.set_demand(demand);
+                Ok(())
+            }
+        }
+    }
+
+    /// See [`LiveSource::set_environment`]; without eBPF events carry no environment.
+    pub fn set_environment(&mut self, environment: Environment) -> Result<(), LiveError> {
+        match self {
+            HostSource::Kernel(source) => source.set_environment(environment),
+            HostSource::Fallback(_) => Ok(()),
         }
     }
 

@@ -28,7 +28,7 @@ impl Environment {
     }
 
     /// Both together.
-    fn and(self, other: Environment) -> Environment {
+    pub(super) fn and(self, other: Environment) -> Environment {
         match (self, other) {
             (Environment::All, _) | (_, Environment::All) => Environment::All,
             (Environment::None, one) | (one, Environment::None) => one,

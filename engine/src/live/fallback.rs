@@ -82,6 +82,8 @@ pub struct FallbackSource {
     unavailable: Vec<(Kind, LiveError)>,
     sequence: u64,
     sent: Vec<u64>,
+    /// What audit and fanotify lost before they were closed.
+    lost: (u64, u64),
 }
 
 impl FallbackSource {
@@ -98,6 +100,7 @@ impl FallbackSource {
             unavailable: Vec::new(),
             sequence: 0,
             sent: vec![0; Kind::ALL.len()],
+            lost: (0, 0),
         };
         source.set_kinds(wanted);
         let asked = Kind::ALL.iter().filter(|kind| wanted.contains(**kind)).count();
@@ -114,18 +117,26 @@ impl FallbackSource {
     pub fn set_kinds(&mut self, kinds: KindSet) {
         self.translator.set_kinds(kinds);
         self.wanted = kinds;
-        (self.audit, self.fanotify) = (None, None);
         self.unavailable.clear();
         let wanted =
             |all: KindSet| Kind::ALL.into_iter().filter(move |&kind| kinds.contains(kind) && all.contains(kind));
         let of_audit = KindSet::NONE.with(Kind::Exec);
-        if self.tiers.contains(&Tier::Audit) && wanted(of_audit).next().is_some() {
+        // What goes on is not opened again: it would lose what is in its queue.
+        let wants_audit = self.tiers.contains(&Tier::Audit) && wanted(of_audit).next().is_some();
+        let (audit, files) = self.losses();
+        self.audit = self.audit.take().filter(|_| wants_audit);
+        if wants_audit && self.audit.is_none() {
             match Audit::open() {
                 Ok(audit) => self.audit = Some(audit),
                 Err(error) => self.unavailable.push((Kind::Exec, error)),
             }
         }
-        if self.tiers.contains(&Tier::Fanotify) && wanted(fanotify::kinds()).next().is_some() {
+        let wants_files = self.tiers.contains(&Tier::Fanotify) && wanted(fanotify::kinds()).next().is_some();
+        self.fanotify = self.fanotify.take().filter(|_| wants_files);
+        self.fanotify = self.fanotify.take().and_then(|mut files| files.set_kinds(kinds).is_ok().then_some(files));
+        let (audit_now, files_now) = self.losses();
+        self.lost = (self.lost.0 + audit - audit_now, self.lost.1 + files - files_now);
+        if wants_files {
             for kind in wanted(fanotify::kinds()) {
                 // One group for all; opened again to have the reason once for each kind.
                 match &self.fanotify {
@@ -219,12 +230,18 @@ impl FallbackSource {
         self.translator.table()
     }
 
+    /// What audit and fanotify lost, before they were closed and since.
+    fn losses(&self) -> (u64, u64) {
+        let audit = self.audit.as_ref().map_or(0, |audit| audit.overflows + audit.events.lost);
+        let files = self.fanotify.as_ref().map_or(0, |files| files.overflows + files.malformed);
+        (self.lost.0 + audit, self.lost.1 + files)
+    }
+
     /// What became of every event. The kernel says that a queue overflowed and not by how much: each time counts as one
     /// event lost, of exec or of opened files.
     pub fn ledger(&self) -> Ledger {
         let mut ledger = self.translator.ledger();
-        let audit = self.audit.as_ref().map_or(0, |audit| audit.overflows + audit.events.lost);
-        let files = self.fanotify.as_ref().map_or(0, |files| files.overflows + files.malformed);
+        let (audit, files) = self.losses();
         for kind in Kind::ALL {
             let sent = self.sent.get(kind.index()).copied().unwrap_or(0);
             let dropped = match kind {

@@ -26,6 +26,8 @@ use event::{FileEvent, Place, mask};
 const GROUP: u32 = 0x1 | 0x2 | 0x400 | 0x800;
 /// `FAN_MARK_ADD | FAN_MARK_FILESYSTEM`.
 const ADD: u32 = 0x1 | 0x100;
+/// `FAN_MARK_REMOVE | FAN_MARK_FILESYSTEM`.
+const REMOVE: u32 = 0x2 | 0x100;
 /// What one read takes: some hundreds of events.
 const BUFFER: usize = 64 << 10;
 
@@ -101,6 +103,24 @@ impl Fanotify {
         }
         let group = std::fs::File::from(group);
         Ok(Fanotify { group, mounts, wanted, buffer: vec![0; BUFFER], overflows: 0, malformed: 0 })
+    }
+
+    /// Watches for other kinds from now on; events that are there already are not lost. An error leaves what was watched
+    /// before, or more.
+    pub(super) fn set_kinds(&mut self, kinds: KindSet) -> io::Result<()> {
+        let bits = |differs: &dyn Fn(Kind) -> bool| {
+            KINDS.iter().filter(|(kind, _)| differs(*kind)).fold(0, |bits, (_, bit)| bits | bit)
+        };
+        let more = bits(&|kind| kinds.contains(kind) && !self.wanted.contains(kind));
+        let less = bits(&|kind| !kinds.contains(kind) && self.wanted.contains(kind));
+        for (flags, bits) in [(ADD, more), (REMOVE, less)] {
+            for (_, mount) in self.mounts.iter().filter(|_| bits != 0) {
+                let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd()))?;
+                sys::fanotify_mark(self.group.as_raw_fd(), flags, bits, &path)?;
+            }
+        }
+        self.wanted = kinds;
+        Ok(())
     }
 
     /// Gives what has happened since; how many events that were.

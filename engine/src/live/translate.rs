@@ -108,6 +108,10 @@ impl Translator {
         self.enricher.set_demand(demand);
     }
 
+    pub(super) fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
+    }
+
     pub(super) fn fields(&self) -> &FieldTable {
         &self.fields.table
     }

@@ -186,13 +186,12 @@ fn value_at<'j>(document: &'j Json, name: &str) -> Option<&'j Json> {
     })
 }
 
-type GroupKey = [u8; 32];
+/// The pack, the rule, and a digest of the values by which alerts are alike.
+type GroupKey = (usize, usize, [u8; 32]);
 
 #[derive(Debug)]
 struct Group {
     key: GroupKey,
-    pack: usize,
-    rule: usize,
     begin: i64,
     end: i64,
     used: u64,
@@ -313,8 +312,6 @@ impl Suppressor {
         if end > self.now {
             self.open_group(Group {
                 key,
-                pack,
-                rule,
                 begin: time,
                 end,
                 used: serial,
@@ -355,11 +352,12 @@ impl Suppressor {
         self.groups.remove(&group.key);
         self.ends.remove(&(group.end, number));
         self.uses.remove(&(group.used, number));
-        let rule = self.packs.get(group.pack).and_then(|pack| pack.rules.get(group.rule)?.as_ref());
+        let (pack, rule, _) = group.key;
+        let rule = self.packs.get(pack).and_then(|pack| pack.rules.get(rule)?.as_ref());
         let by = rule.map(|rule| rule.asked.by.clone()).unwrap_or_default();
         if let Some(last) = group.last {
             self.counters.summaries += 1;
-            let Group { pack, count, earliest, latest, .. } = group;
+            let Group { count, earliest, latest, .. } = group;
             self.ended.push(Ended { pack, last, by, count, earliest, latest });
         }
     }
@@ -368,8 +366,6 @@ impl Suppressor {
     fn key(&self, pack: usize, rule: usize, suppression: &RuleSuppression, found: &Match) -> Option<GroupKey> {
         let layout = &self.packs.get(pack)?.layout;
         let mut hash = Sha256::new();
-        hash.update((pack as u64).to_le_bytes());
-        hash.update((rule as u64).to_le_bytes());
         for field in &suppression.fields {
             let mut there = false;
             for event in &found.events {
@@ -384,7 +380,27 @@ impl Suppressor {
                 return None;
             }
         }
-        Some(hash.finalize().into())
+        Some((pack, rule, hash.finalize().into()))
+    }
+
+    /// Ends the groups of packs that have no new place; how many.
+    pub(super) fn close_all_but(&mut self, places: &[Option<usize>]) -> u64 {
+        let goes = |group: &Group| places.get(group.key.0).copied().flatten().is_none();
+        let ended: Vec<u64> = self.open.iter().filter(|(_, group)| goes(group)).map(|(number, _)| *number).collect();
+        ended.iter().for_each(|number| self.close(*number));
+        ended.len() as u64
+    }
+
+    /// Goes on for other packs: `new` says what these ask for, `places` where the packs stand whose groups are open.
+    pub(super) fn replace(&mut self, new: Option<Suppressor>, places: &[Option<usize>]) {
+        self.packs = new.map(|new| new.packs).unwrap_or_default();
+        self.groups.clear();
+        for (number, group) in &mut self.open {
+            if let Some(place) = places.get(group.key.0).copied().flatten() {
+                group.key.0 = place;
+            }
+            self.groups.insert(group.key, *number);
+        }
     }
 }
 

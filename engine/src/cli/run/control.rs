@@ -41,6 +41,10 @@ impl RunState for Run<'_> {
     }
 
     fn explain(&self, request: &ExplainRequest) -> Result<RuleState, String> {
-        self.session.explain(self.packs, &self.options.session.matcher, request)
+        self.session.explain(&self.packs, &self.options.session.matcher, request)
+    }
+
+    fn refusal(&self) -> String {
+        "only a live run changes its packs: a replay ends with those that it began with".to_owned()
     }
 }

@@ -224,3 +224,42 @@ fn a_choice_is_one_of_three_words() {
     let Err(error) = HostSource::open(nowhere, &[SourceChoice::Fanotify]) else { panic!("nothing is watched") };
     assert!(error.with_causes().contains("fanotify"), "{}", error.with_causes());
 }
+
+#[test]
+fn fanotify_loses_nothing_when_other_kinds_are_wanted() {
+    let folder = std::env::temp_dir().join(format!("kestrel-fanotify-kinds-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of our own");
+    let created = KindSet::NONE.with(Kind::FileCreate);
+    let options = LiveOptions { kinds: created, watched: vec![folder.clone()], ..LiveOptions::default() };
+    let mut source = match FallbackSource::open(options, &[Tier::Fanotify]) {
+        Ok(source) => source,
+        Err(error) => {
+            eprintln!("skipped: {}", error.with_causes());
+            std::fs::remove_dir_all(&folder).expect("a folder of our own");
+            return;
+        }
+    };
+    let act = |script: &str| {
+        assert!(Command::new("/bin/sh").args(["-c", script]).current_dir(&folder).status().expect("sh").success());
+    };
+    let told = |source: &mut FallbackSource, action: &str, name: &str| {
+        let path = folder.join(name).to_str().expect("UTF-8").to_owned();
+        wait(source, action, |source, event| {
+            texts(source, event, "event.action") == [action] && texts(source, event, "file.path") == [path.as_str()]
+        });
+    };
+    act("echo > first");
+    source.set_kinds(created.with(Kind::FileDelete));
+    act("echo > second; rm first");
+    told(&mut source, "creation", "first");
+    act("echo > third");
+    told(&mut source, "creation", "third");
+    act("rm second");
+    told(&mut source, "deletion", "second");
+    source.set_kinds(KindSet::NONE.with(Kind::FileDelete));
+    act("echo > fourth; rm fourth");
+    told(&mut source, "deletion", "fourth");
+    assert!(source.ledger().balances(true));
+    drop(source);
+    std::fs::remove_dir_all(&folder).expect("a folder of our own");
+}
