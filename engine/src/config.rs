@@ -24,6 +24,7 @@
 //! ring_bytes = 4194304
 //! agent_id = "web-1"
 //! watch = ["/", "/home"]
+//! bypass = ["file_open"]
 //!
 //! [[sink]]
 //! to = "bulk+https://siem.example:9200/_bulk?index=alerts"
@@ -125,6 +126,9 @@ pub struct LiveConfig {
     pub pushdown: Option<String>,
     /// Folders whose file systems fanotify watches, where there is no eBPF.
     pub watch: Option<Vec<PathBuf>>,
+    /// The kinds of events that are bypassed from the start.
+    #[serde(default)]
+    pub bypass: Vec<String>,
 }
 
 /// Why a configuration file is refused.

@@ -122,6 +122,21 @@ impl KindSet {
         KindSet(self.0 | other.0)
     }
 
+    /// This set without those of the other.
+    pub fn minus(self, other: KindSet) -> Self {
+        KindSet(self.0 & !other.0)
+    }
+
+    /// Whether there is none in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The kinds in it, in the order of [`Kind::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |&kind| self.contains(kind))
+    }
+
     /// This set without `kind`.
     pub fn without(self, kind: Kind) -> Self {
         KindSet(self.0 & !(1 << kind.number()))

@@ -103,6 +103,24 @@ impl ReloadStats {
     }
 }
 
+/// Kinds of events that are not produced, and what that means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BypassStats {
+    /// Their names.
+    pub kinds: Vec<&'static str>,
+    /// Rules that cannot match any longer.
+    pub blind_rules: u64,
+    /// Other rules that see fewer events.
+    pub narrowed_rules: u64,
+}
+
+impl BypassStats {
+    /// For programs.
+    pub fn json(&self) -> Json {
+        json!({ "kinds": self.kinds, "blind_rules": self.blind_rules, "narrowed_rules": self.narrowed_rules })
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, Default)]
 pub struct RunStats {
@@ -126,6 +144,8 @@ pub struct RunStats {
     pub code: CodeCounters,
     /// How often the packs were replaced.
     pub reload: ReloadStats,
+    /// Which kinds of events are bypassed.
+    pub bypass: BypassStats,
     /// How long it took to read the packs and to have them ready.
     pub loading: Duration,
     /// What became of each hand-written predicate.
@@ -270,6 +290,7 @@ impl RunStats {
                 "refused": self.code.refused,
             },
             "reload": self.reload.json(),
+            "bypass": self.bypass.json(),
             "elapsed_seconds": self.elapsed.as_secs_f64(),
             "events_per_second": self.events_per_second(),
             "ledger": {

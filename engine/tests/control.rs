@@ -171,9 +171,10 @@ fn what_cannot_be_answered_is_said() {
         (
             "ctl --control c.sock reload",
             1,
-            "only a live run changes its packs: a replay ends with those that it began with",
+            "only a live run changes its packs or the kinds of its events: this one ends as it began",
         ),
-        ("ctl --control c.sock rollback", 1, "only a live run changes its packs"),
+        ("ctl --control c.sock bypass exec on", 1, "only a live run changes its packs or the kinds"),
+        ("ctl --control c.sock rollback", 1, "only a live run changes its packs or the kinds"),
         ("ctl --control nowhere.sock status", 1, "no engine answers at nowhere.sock: No such file"),
         ("ctl --control c.sock disarm", 2, "unrecognized subcommand 'disarm'"),
         ("--pack p.kpkg --stdin --runtime interp --control c.sock", 2, "another process answers there"),

@@ -90,10 +90,10 @@ fn live_rules(name: &str) -> String {
 field f0 event.category : keyword
 field f1 process.name : keyword
 field f2 process.entity_id : keyword
-field f3 event.type : keyword
+field f3 event.action : keyword
 atom a0 = f0 exact ["process"]
 atom a1 = f1 exact ["{name}"]
-atom a2 = f3 exact ["start"]
+atom a2 = f3 exact ["exec"]
 atom a3 = f3 exact ["end"]
 node n0 = a1
 node n1 = a2
@@ -288,4 +288,66 @@ fn no_event_is_lost_by_reloads() {
     let status = engine.status();
     assert_eq!((&status["ledger"]["dropped"], &status["reload"]["epoch"]), (&0.into(), &reloads.into()), "{status}");
     engine.end();
+}
+
+#[test]
+fn a_bypassed_kind_is_neither_produced_nor_given_to_rules() {
+    let folder = folder("bypass-live");
+    let own = program(&folder, "kestrel-rl-d");
+    let rules = live_rules("kestrel-rl-d")
+        + r#"
+atom a4 = f0 exact ["file"]
+atom a5 = f3 exact ["creation"]
+node n5 = a5
+predicate p2 = a4 where n5
+rule "files" = event p2
+"#;
+    // Entries of one kind stand together.
+    let mut lines: Vec<&str> = rules.lines().collect();
+    lines.sort_by_key(|line| {
+        let kinds = ["field", "atom", "node", "predicate"];
+        kinds.iter().position(|kind| line.starts_with(kind)).unwrap_or(kinds.len())
+    });
+    write_pack(&folder.join("p.kpkg"), &lines.join("\n"), "By");
+    let Some(engine) = Engine::start(&folder, "p.kpkg") else { return };
+    assert_eq!(engine.status()["bypass"], serde_json::json!({"kinds": [], "blind_rules": 0, "narrowed_rules": 0}));
+    let (ok, _, error) = engine.ctl("bypass file_opn on");
+    assert!(!ok && error.contains("there is no kind of events `file_opn`; the kinds are exec, fork,"), "{error}");
+
+    let (ok, out, error) = engine.ctl("bypass exec on");
+    assert!(ok, "{error}");
+    assert_eq!(out, "bypassed  exec: 2 rules cannot match, 0 see less\n");
+    let (_, out, _) = engine.ctl("bypass kill on");
+    assert_eq!(out, "bypassed  exec, kill: 2 rules cannot match, 0 see less\n");
+    let before = engine.status();
+    run(&own);
+    let begun = Instant::now();
+    let grown = |status: &Json, pointer: &str| status.pointer(pointer).and_then(Json::as_u64).unwrap_or(0);
+    while grown(&engine.status(), "/live/kinds/exec/upkeep") == grown(&before, "/live/kinds/exec/upkeep") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the process table lives from execs: {}", engine.status());
+    }
+    assert!(!engine.alerts().iter().any(|alert| alert == "By started"));
+
+    let (_, out, _) = engine.ctl("bypass file_create on --output json");
+    let answer: Json = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(answer["kinds"], serde_json::json!(["exec", "kill", "file_create"]));
+    let before = engine.status();
+    for number in 0..50 {
+        // The engine's own acts are no events, those of this process are.
+        std::fs::write(folder.join(format!("file{number}")), b"x").expect("a file");
+    }
+    for kind in ["exec", "kill"] {
+        let (ok, _, error) = engine.ctl(&format!("bypass {kind} off"));
+        assert!(ok, "{error}");
+    }
+    run(&own);
+    engine.wait_for("By whole", 1);
+    let after = engine.status();
+    let produced = "/live/kinds/file_create/produced";
+    assert_eq!(grown(&after, produced), grown(&before, produced), "the kernel produces nothing of the kind");
+    // Other packs find it bypassed.
+    write_pack(&folder.join("p.kpkg"), &live_rules("kestrel-rl-d"), "After");
+    assert!(engine.ctl("reload").0);
+    assert_eq!(engine.status()["bypass"]["kinds"], serde_json::json!(["file_create"]));
+    assert!(!engine.end().contains("does not balance"));
 }

@@ -35,6 +35,15 @@ enum CtlCommand {
     Reload,
     /// Has a live run go back to the packs that ran before the last reload, as they were then.
     Rollback,
+    /// Has the kernel of a live run produce no events of a kind (`on`), or again (`off`). What the process table lives from is
+    /// still produced, and not given to rules.
+    Bypass {
+        /// The kind, as `kestrel-engine doctor` names it: `file_open`.
+        kind: String,
+        /// `on` or `off`.
+        #[arg(value_name = "on|off", value_parser = on_or_off, action = clap::ArgAction::Set)]
+        on: bool,
+    },
     /// How far each key of a rule came, what it waits for, and what ended it.
     Explain {
         /// The rule's id.
@@ -54,6 +63,7 @@ pub(super) fn run(arguments: CtlArguments) -> Result<u8, Failure> {
         CtlCommand::Status => Request::Status {},
         CtlCommand::Reload => Request::Reload {},
         CtlCommand::Rollback => Request::Rollback {},
+        CtlCommand::Bypass { kind, on } => Request::Bypass { kind, on },
         CtlCommand::Explain { rule, key, limit } => {
             let key = key.map(|values| values.into_iter().map(Json::from).collect());
             Request::Explain(ExplainRequest { rule, key, limit })
@@ -69,13 +79,35 @@ fn answer_text(format: StatsFormat, response: &Response) -> Result<String, Failu
     Ok(match response {
         Response { status: Some(status), .. } if people => status_text(status),
         Response { reload: Some(reload), .. } if people => reload_text(reload),
+        Response { bypass: Some(bypass), .. } if people => format!("bypassed  {}\n", bypass_text(bypass)),
         Response { explain: Some(state), .. } if people => state.text(),
-        Response { status: Some(json), .. } | Response { reload: Some(json), .. } => format!("{json}\n"),
+        Response { status: Some(json), .. }
+        | Response { reload: Some(json), .. }
+        | Response { bypass: Some(json), .. } => format!("{json}\n"),
         Response { explain: Some(state), .. } => {
             format!("{}\n", serde_json::to_string(state).map_err(Failure::failed)?)
         }
         _ => return Err(Failure::failed(anyhow::anyhow!("the engine's answer is empty"))),
     })
+}
+
+fn on_or_off(word: &str) -> Result<bool, String> {
+    match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("expected `on` or `off`".to_owned()),
+    }
+}
+
+/// Which kinds are bypassed, for people.
+fn bypass_text(bypass: &Json) -> String {
+    let names: Vec<&str> = bypass["kinds"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    let number = |name: &str| bypass[name].as_u64().unwrap_or(0);
+    let blind = counted(number("blind_rules"), "rule");
+    format!("{}: {blind} cannot match, {} see less", plain(&names.join(", ")), number("narrowed_rules"))
 }
 
 /// What a reload did, for people.
@@ -111,6 +143,9 @@ fn status_text(status: &Json) -> String {
     let off = number("/disabled_rules");
     let off = if off > 0 { format!(", {off} of them switched off") } else { String::new() };
     line("rules", format!("{}{off}", number("/rules")));
+    if status.pointer("/bypass/kinds/0").is_some() {
+        line("bypassed", bypass_text(&status["bypass"]));
+    }
     let (epoch, failed) = (number("/reload/epoch"), number("/reload/failed"));
     if epoch + failed > 0 {
         let dropped = partial_matches(number("/reload/partial_matches_dropped"));

@@ -1,5 +1,6 @@
 //! A run on this host's own events.
 
+mod bypass;
 mod reload;
 mod wanted;
 
@@ -23,6 +24,8 @@ use super::Failure;
 use super::options::RunOptions;
 use super::report::say;
 use super::run::{ReadPacks, Run, stopped};
+pub(super) use bypass::kind_named;
+use bypass::without;
 use reload::{Built, Change, Ready, Reloader};
 
 /// The longest wait for events before the loop looks at its other duties.
@@ -79,8 +82,10 @@ pub(super) fn run(
 struct Live<'o> {
     run: Run<'o>,
     source: HostSource,
-    /// What the source was told to give.
+    /// What the packs want.
     wanted: Wanted,
+    /// What the source is not to give all the same.
+    bypassed: KindSet,
     reloader: Reloader,
     table: FieldTable,
     schema: Schema,
@@ -91,7 +96,8 @@ impl<'o> Live<'o> {
     fn open(options: &'o RunOptions, packs: &'o ReadPacks, trusted: TrustedKeys) -> Result<Live<'o>, Failure> {
         let prepared = packs.prepare(options)?;
         let wanted = wanted::wanted(&packs.packs, wanted::compares_keys(options));
-        let Wanted { kinds, environment, demand, filter } = wanted.clone();
+        let bypassed = options.bypassed;
+        let Wanted { kinds, environment, demand, filter } = without(&wanted, bypassed);
         let live = LiveOptions { kinds, environment, demand, filter, ..options.live.clone() };
         let source = HostSource::open(live, &options.sources).map_err(Failure::failed)?;
         let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
@@ -99,7 +105,8 @@ impl<'o> Live<'o> {
         let run = Run::new(options, packs, session, "live")?;
         let reloader = Reloader::new(options, trusted, source.fields());
         let table = source.fields().clone();
-        let live = Live { run, source, wanted, reloader, table, schema: Schema::ecs() };
+        let mut live = Live { run, source, wanted, bypassed, reloader, table, schema: Schema::ecs() };
+        live.count_bypassed();
         say(&format!("live on this host: {}, alerts to {}", live.what_runs(), live.run.target_names()));
         live.tell_limits();
         Ok(live)
@@ -109,7 +116,7 @@ impl<'o> Live<'o> {
     fn what_runs(&self) -> String {
         format!(
             "{}; {} of {}, runtime {}",
-            kinds_text(self.wanted.kinds, self.source.name()),
+            kinds_text(self.wanted.kinds.minus(self.bypassed), self.source.name()),
             counted(self.run.stats.rules as u64, "rule"),
             counted(self.run.stats.packs as u64, "pack"),
             self.run.stats.runtime,
@@ -118,7 +125,11 @@ impl<'o> Live<'o> {
 
     /// What the kernel drops, what the host does not give, and which rules that leaves without events.
     fn tell_limits(&self) {
-        let filtered: Vec<&str> = filtered_kinds(&self.wanted.filter, self.wanted.kinds);
+        if !self.bypassed.is_empty() {
+            let names: Vec<&str> = self.bypassed.iter().map(Kind::name).collect();
+            say(&format!("warning: {} events are bypassed; {}", names.join(", "), self.bypass_text()));
+        }
+        let filtered: Vec<&str> = filtered_kinds(&self.wanted.filter, self.wanted.kinds.minus(self.bypassed));
         if !filtered.is_empty() {
             say(&format!("of {} events the kernel drops those that no rule can want", filtered.join(", ")));
         }
@@ -148,6 +159,13 @@ impl<'o> Live<'o> {
         match asked.request() {
             Request::Reload {} => self.reloader.begin(Change::Reload, Some(asked)),
             Request::Rollback {} => self.reloader.begin(Change::Rollback, Some(asked)),
+            Request::Bypass { kind, on } => {
+                let done = self.bypass(&kind.clone(), *on);
+                asked.reply(match done {
+                    Ok(()) => Response::of_bypass(self.run.stats.bypass.json()),
+                    Err(error) => Response::failed(error),
+                });
+            }
             _ => {
                 if let Ok(ledger) = self.source.ledger() {
                     self.run.stats.ledger = LossLedger::of_live(&ledger, self.run.session.counters().events);
@@ -177,18 +195,20 @@ impl<'o> Live<'o> {
     /// Puts other packs in the place of those that run, between two events; what to answer.
     fn switch(&mut self, change: Change, built: Built) -> anyhow::Result<Json> {
         let Built { packs, session, wanted, warnings } = built;
-        if let Err(error) = self.source.widen(&self.wanted, &wanted) {
+        let (before, after) = (without(&self.wanted, self.bypassed), without(&wanted, self.bypassed));
+        if let Err(error) = self.source.widen(&before, &after) {
             // What the old packs ask for was there before, and is asked for again.
-            self.source.narrow(&wanted, &self.wanted)?;
+            self.source.narrow(&after, &before)?;
             return Err(anyhow::anyhow!("the source refuses: {}", error.with_causes()));
         }
         let reloaded = self.run.with_session(|old, hand_on| old.replace(session, hand_on));
         let old = self.run.replace_packs(Arc::clone(&packs));
         self.reloader.done(change, old, &packs);
-        let old = std::mem::replace(&mut self.wanted, wanted);
-        if let Err(error) = self.source.narrow(&old, &self.wanted) {
+        self.wanted = wanted;
+        if let Err(error) = self.source.narrow(&before, &after) {
             say(&format!("warning: more events come than the rules want: {}", error.with_causes()));
         }
+        self.count_bypassed();
         self.run.flush_alerts();
         self.run.stats.reload.switched(reloaded);
         let summary = format!("{} {}: {}", change.name(), self.run.stats.reload.text(), self.what_runs());
@@ -239,7 +259,7 @@ fn filtered_kinds(filter: &KernelFilter, kinds: KindSet) -> Vec<&'static str> {
 }
 
 fn kinds_text(kinds: KindSet, source: &str) -> String {
-    let names: Vec<&str> = Kind::ALL.into_iter().filter(|kind| kinds.contains(*kind)).map(Kind::name).collect();
+    let names: Vec<&str> = kinds.iter().map(Kind::name).collect();
     match names.as_slice() {
         [] => "no rule wants an event that this source has".to_owned(),
         names => format!("{} events from {source}", names.join(", ")),

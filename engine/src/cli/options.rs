@@ -9,7 +9,7 @@ use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
 use kestrel_engine::klog::{SyncPolicy, TimeRange};
-use kestrel_engine::live::{LiveOptions, SourceChoice};
+use kestrel_engine::live::{KindSet, LiveOptions, SourceChoice};
 use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
@@ -18,6 +18,7 @@ use kestrel_engine::session::{ReorderOptions, SessionOptions};
 use kestrel_engine::sinks::{AlertTarget, SinkOptions, UnknownTarget};
 use kestrel_ir::time::parse_duration;
 
+use super::live::kind_named;
 use super::{Failure, RunArguments};
 
 /// Where a run's events come from.
@@ -52,6 +53,8 @@ pub(super) struct RunOptions {
     pub(super) input: InputOptions,
     pub(super) live: LiveOptions,
     pub(super) pushdown: Pushdown,
+    /// Kinds of events that a live run does without.
+    pub(super) bypassed: KindSet,
     /// The sources that a live run may take; empty for all.
     pub(super) sources: Vec<SourceChoice>,
 }
@@ -249,6 +252,11 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     let mut input = InputOptions::default();
     input.max_document = config.limits.max_document.unwrap_or(input.max_document);
     let pushdown = of_config(config.live.pushdown.as_deref(), "live.pushdown", Pushdown::from_str)?;
+    let mut bypassed = KindSet::NONE;
+    for name in &config.live.bypass {
+        let kind = kind_named(name).map_err(|reason| anyhow!("the configuration's `live.bypass`: {reason}"))?;
+        bypassed = bypassed.with(kind);
+    }
     let mut live = LiveOptions::default();
     live.ring_bytes = config.live.ring_bytes.unwrap_or(live.ring_bytes);
     live.agent_id = config.live.agent_id.unwrap_or_default();
@@ -281,6 +289,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         input,
         live,
         pushdown: arguments.pushdown.or(pushdown).unwrap_or_default(),
+        bypassed,
         sources: arguments.source,
     };
     options.check_outputs()?;

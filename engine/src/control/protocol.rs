@@ -32,13 +32,20 @@ pub enum Request {
     Reload {},
     /// Run the packs again that ran before the last reload.
     Rollback {},
+    /// Have the kernel produce no events of a kind, or again.
+    Bypass {
+        /// The kind's name.
+        kind: String,
+        /// Whether it is bypassed from now on.
+        on: bool,
+    },
 }
 
 impl Request {
     /// How long an engine may take to answer.
     pub fn answer_time(&self) -> Duration {
         match self {
-            Request::Status {} | Request::Explain(_) => ANSWER_TIME,
+            Request::Status {} | Request::Explain(_) | Request::Bypass { .. } => ANSWER_TIME,
             Request::Reload {} | Request::Rollback {} => RELOAD_TIME,
         }
     }
@@ -82,6 +89,9 @@ pub struct Response {
     /// To `reload` and `rollback`: the keys that `reload` has in the status, and `warnings`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<Json>,
+    /// To `bypass`: what the status has under `bypass`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<Json>,
 }
 
 impl Response {
@@ -98,6 +108,11 @@ impl Response {
     /// The answer to `reload` and `rollback`.
     pub fn of_reload(reload: Json) -> Response {
         Response { ok: true, reload: Some(reload), ..Response::default() }
+    }
+
+    /// The answer to `bypass`.
+    pub fn of_bypass(bypass: Json) -> Response {
+        Response { ok: true, bypass: Some(bypass), ..Response::default() }
     }
 
     /// There is no answer.
@@ -127,7 +142,7 @@ mod tests {
         for (line, expected) in [
             (
                 r#"{"command":"disarm"}"#,
-                "unknown variant `disarm`, expected one of `status`, `explain`, `reload`, `rollback`",
+                "unknown variant `disarm`, expected one of `status`, `explain`, `reload`, `rollback`, `bypass`",
             ),
             (r#"{"command":"explain"}"#, "missing field `rule`"),
             (r#"{"command":"explain","rule":"r","keys":[]}"#, "unknown field `keys`"),

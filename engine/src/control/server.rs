@@ -94,7 +94,7 @@ impl Question {
                 Ok(state) => Response::of_rule(state),
                 Err(error) => Response::failed(error),
             },
-            Request::Reload {} | Request::Rollback {} => Response::failed(run.refusal()),
+            Request::Reload {} | Request::Rollback {} | Request::Bypass { .. } => Response::failed(run.refusal()),
         };
         self.reply(response);
     }

@@ -43,16 +43,43 @@ fn wanted_fields(packs: &[NamedPack]) -> Demand {
 
 /// How many rules have a term that no kind of live event can match.
 pub(super) fn idle_rules(packs: &[NamedPack]) -> usize {
-    let live: Vec<EventKind> = event_kinds().iter().filter(|kind| kind.live).cloned().collect();
     let idle = |NamedPack { pack, .. }: &NamedPack| {
-        let kinds = predicate_kinds(pack.ir(), &live);
+        let kinds = predicate_kinds(pack.ir(), &live_kinds());
         let possible = |id: PredicateId| kinds.get(id.index()).is_some_and(|kinds| !kinds.is_empty());
-        let fires = |rule: &&Rule| match &rule.kind {
-            RuleKind::Event { predicate } => possible(*predicate),
-            RuleKind::Sequence(sequence) => sequence.steps.iter().all(|step| step.missing || possible(step.predicate)),
-            RuleKind::Sample { terms } => terms.iter().all(|term| possible(term.predicate)),
-        };
-        pack.ir().rules.iter().filter(|rule| !fires(rule)).count()
+        pack.ir().rules.iter().filter(|rule| !fires(rule, possible)).count()
     };
     packs.iter().map(idle).sum()
+}
+
+/// What it means for rules that kinds are bypassed: how many cannot match any longer, and how many others see fewer events.
+pub(super) fn bypassed_rules(packs: &[NamedPack], bypassed: KindSet) -> (u64, u64) {
+    let (mut blind, mut narrowed) = (0, 0);
+    let is_bypassed = |id: &u16| Kind::from_number(*id).is_some_and(|kind| bypassed.contains(kind));
+    for NamedPack { pack, .. } in packs.iter().filter(|_| !bypassed.is_empty()) {
+        let kinds = predicate_kinds(pack.ir(), &live_kinds());
+        let of = |id: PredicateId| kinds.get(id.index()).map_or(&[][..], Vec::as_slice);
+        for rule in &pack.ir().rules {
+            let fires_now = fires(rule, |id| !of(id).iter().all(is_bypassed));
+            let sees_less = rule.predicates().iter().any(|id| of(*id).iter().any(is_bypassed));
+            match (fires(rule, |id| !of(id).is_empty()), fires_now, sees_less) {
+                (true, false, _) => blind += 1,
+                (true, true, true) => narrowed += 1,
+                _ => {}
+            }
+        }
+    }
+    (blind, narrowed)
+}
+
+fn live_kinds() -> Vec<EventKind> {
+    event_kinds().iter().filter(|kind| kind.live).cloned().collect()
+}
+
+/// Whether a rule can match when its predicates can that are `possible`.
+fn fires(rule: &Rule, possible: impl Fn(PredicateId) -> bool) -> bool {
+    match &rule.kind {
+        RuleKind::Event { predicate } => possible(*predicate),
+        RuleKind::Sequence(sequence) => sequence.steps.iter().all(|step| step.missing || possible(step.predicate)),
+        RuleKind::Sample { terms } => terms.iter().all(|term| possible(term.predicate)),
+    }
 }

@@ -45,6 +45,6 @@ impl RunState for Run<'_> {
     }
 
     fn refusal(&self) -> String {
-        "only a live run changes its packs: a replay ends with those that it began with".to_owned()
+        "only a live run changes its packs or the kinds of its events: this one ends as it began".to_owned()
     }
 }

@@ -1,0 +1,66 @@
+//! Kinds of events that the operator has switched off: the kernel produces none of them, whatever rules want.
+//!
+//! What the process table and other kinds live from (exec, fork, exit; connections, when their ends are wanted) is produced all
+//! the same, and not given to rules.
+
+use kestrel_bpf::record::Kind;
+use kestrel_engine::live::{KindSet, Wanted};
+use kestrel_engine::stats::{BypassStats, counted};
+
+use super::super::report::say;
+use super::Live;
+use super::wanted::bypassed_rules;
+
+/// What is asked of the source when these kinds are bypassed.
+pub(super) fn without(wanted: &Wanted, bypassed: KindSet) -> Wanted {
+    Wanted { kinds: wanted.kinds.minus(bypassed), ..wanted.clone() }
+}
+
+impl Live<'_> {
+    /// Switches a kind off or on again.
+    ///
+    /// # Errors
+    /// When there is no such kind, or the source refuses; everything is then as it was.
+    pub(super) fn bypass(&mut self, name: &str, on: bool) -> Result<(), String> {
+        let kind = kind_named(name)?;
+        let bypassed = if on { self.bypassed.with(kind) } else { self.bypassed.without(kind) };
+        let (old, new) = (without(&self.wanted, self.bypassed), without(&self.wanted, bypassed));
+        if let Err(error) = self.source.set_kinds(new.kinds) {
+            let back = self.source.set_kinds(old.kinds).err().map(|error| format!("; {}", error.with_causes()));
+            return Err(format!("the source refuses: {}{}", error.with_causes(), back.unwrap_or_default()));
+        }
+        self.bypassed = bypassed;
+        self.count_bypassed();
+        let is = if on { "bypassed" } else { "not bypassed any longer" };
+        say(&format!("{name} events are {is}; {}", self.bypass_text()));
+        Ok(())
+    }
+
+    /// What the statistics say of bypassed kinds.
+    pub(super) fn count_bypassed(&mut self) {
+        let (blind_rules, narrowed_rules) = bypassed_rules(&self.run.packs, self.bypassed);
+        let kinds = self.bypassed.iter().map(Kind::name).collect();
+        self.run.stats.bypass = BypassStats { kinds, blind_rules, narrowed_rules };
+    }
+
+    /// What bypassed kinds mean for the rules, for people.
+    pub(super) fn bypass_text(&self) -> String {
+        let BypassStats { blind_rules, narrowed_rules, .. } = &self.run.stats.bypass;
+        format!(
+            "bypassed kinds leave {} that cannot match and {narrowed_rules} that see less",
+            counted(*blind_rules, "rule")
+        )
+    }
+}
+
+/// The kind of this name.
+///
+/// # Errors
+/// When there is none, with those that there are.
+pub(in crate::cli) fn kind_named(name: &str) -> Result<Kind, String> {
+    Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let shown: String = name.chars().take(50).collect();
+        let names: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
+        format!("there is no kind of events `{shown}`; the kinds are {}", names.join(", "))
+    })
+}
