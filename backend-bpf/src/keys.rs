@@ -9,11 +9,14 @@
 //! ```text
 //! file.path like~ ("/etc/cron.d/*", "/root/.ssh/authorized_keys", "*.service")
 //!   ──▶ path begins with etc/cron.d  ∨  file name authorized_keys  ∨  file extension service
+//! process.name like~ "*-gnu-ld?"
+//!   ──▶ process name like *-gnu-ld*
 //! ```
 //!
 //! A key is weaker than the value it stands for, never stronger. It is ASCII, in lower case: what a pattern with other
 //! characters or with a backslash matches passes in the kernel as it is. Nothing here knows how the kernel compares.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -28,6 +31,8 @@ use kestrel_schema::EventKind;
 
 /// A kind with more keys than this passes as it is: the kernel's tables would let nearly everything through.
 const MAX_KEYS: usize = 4_096;
+/// Longer texts, in bytes, are no keys.
+const MAX_KEY: usize = 512;
 
 /// The keys of one predicate for one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -268,19 +273,21 @@ fn keys_of_atom(ir: &Ir, id: AtomId) -> Option<(FieldId, Vec<(Cost, FilterKey)>)
             StringMatch::Wildcard => Pieces { parts: text.split(['*', '?']).map(str::to_owned).collect() },
             StringMatch::Regex => Pieces::of_literal(regex::required_literal(text)?),
         };
-        if FILE_FIELDS.contains(&definition.name.as_str()) && pieces.never_comparable() {
-            return Some((0, FilterKey { test: FilterTest::PathComponent, text: INCOMPARABLE.to_owned() }));
+        if let Some(test) = pieces.never_comparable(&definition.name) {
+            return Some((0, FilterKey { test, text: INCOMPARABLE.to_owned() }));
         }
         let (cost, test, text) = pieces.key(&definition.name)?;
         let text = text.to_ascii_lowercase();
         let comparable = !text.is_empty() && text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control());
-        comparable.then_some((cost, FilterKey { test, text }))
+        (comparable && text.len() <= MAX_KEY).then_some((cost, FilterKey { test, text }))
     });
     Some((*field, keys.collect::<Option<_>>()?))
 }
 
 /// Fields that are parts of the path that the kernel compares.
 const FILE_FIELDS: [&str; 4] = ["file.name", "file.extension", "file.path", "file.directory"];
+/// The same of the executable of the process that acts.
+const PROCESS_FIELDS: [&str; 2] = ["process.name", "process.executable"];
 /// Paths with a backslash are not compared and pass, so that patterns of other systems need no key but this.
 const INCOMPARABLE: &str = "\\";
 
@@ -301,10 +308,18 @@ impl Pieces {
         }
     }
 
-    /// Whether whatever matches has something in it that the kernel does not compare: a backslash, or other characters than
-    /// those of ASCII, which no ASCII character is equal to in whatever case.
-    fn never_comparable(&self) -> bool {
-        self.parts.iter().any(|part| part.contains('\\') || !fold(part).is_ascii())
+    /// A test of the field when whatever matches has something in it that the kernel does not compare: a backslash, or other
+    /// characters than those of ASCII, which no ASCII character is equal to in whatever case; and of processes a colon, which
+    /// files in memory have, or a path that does not begin at the root.
+    fn never_comparable(&self, field: &str) -> Option<FilterTest> {
+        let odd = self.parts.iter().any(|part| part.contains('\\') || !fold(part).is_ascii());
+        if FILE_FIELDS.contains(&field) {
+            return odd.then_some(FilterTest::PathComponent);
+        }
+        let relative = || self.parts.first().is_some_and(|first| !first.is_empty() && !first.starts_with('/'));
+        let odd = odd || self.parts.iter().any(|part| part.contains(':'));
+        let odd = odd || field == "process.executable" && relative();
+        (odd && PROCESS_FIELDS.contains(&field)).then_some(FilterTest::ProcessName)
     }
 
     /// The whole text, when there is no wildcard.
@@ -315,14 +330,24 @@ impl Pieces {
         }
     }
 
-    fn key(&self, field: &str) -> Option<(Cost, FilterTest, &str)> {
+    fn key(&self, field: &str) -> Option<(Cost, FilterTest, Cow<'_, str>)> {
         match field {
-            "file.name" => self.file_name(),
+            "file.name" => return self.file_name(),
+            "process.name" if self.exact().is_none() => return self.pattern(FilterTest::ProcessPattern),
+            "process.executable" => return self.executable(),
+            "file.path" => return self.path(),
+            _ => {}
+        }
+        let (cost, test, text) = self.exact_key(field)?;
+        Some((cost, test, text.into()))
+    }
+
+    fn exact_key(&self, field: &str) -> Option<(Cost, FilterTest, &str)> {
+        match field {
             "file.extension" => {
                 let extension = self.exact().filter(|text| is_component(text) && !text.contains('.'))?;
                 Some((EXTENSION, FilterTest::FileExtension, extension))
             }
-            "file.path" => self.path(),
             "file.directory" => {
                 let path = self.exact().and_then(|text| text.strip_prefix('/'))?;
                 prefix(path.trim_end_matches('/'))
@@ -330,11 +355,6 @@ impl Pieces {
             "process.name" => {
                 let name = self.exact().filter(|text| is_component(text))?;
                 Some((PROCESS, FilterTest::ProcessName, name))
-            }
-            // The name is the end of the path, whatever is before it.
-            "process.executable" => {
-                let name = self.parts.last().and_then(|last| last.rsplit_once('/')).map(|(_, name)| name)?;
-                is_component(name).then_some((PROCESS, FilterTest::ProcessName, name))
             }
             "process.user.id" | "user.id" => {
                 let id = self.exact().filter(|text| text.parse::<u32>().is_ok_and(|id| id.to_string() == **text))?;
@@ -344,34 +364,91 @@ impl Pieces {
         }
     }
 
-    fn file_name(&self) -> Option<(Cost, FilterTest, &str)> {
+    fn file_name(&self) -> Option<(Cost, FilterTest, Cow<'_, str>)> {
         match self.exact() {
-            Some(name) => is_component(name).then_some((NAME, FilterTest::FileName, name)),
-            None => self.extension(),
+            Some(name) => is_component(name).then_some((NAME, FilterTest::FileName, name.into())),
+            None => self.extension().or_else(|| self.pattern(FilterTest::FilePattern)),
         }
     }
 
-    /// What follows the last dot of the end, if the pattern says it.
-    fn extension(&self) -> Option<(Cost, FilterTest, &str)> {
-        let (_, extension) = self.parts.last()?.rsplit_once('.')?;
-        is_component(extension).then_some((EXTENSION, FilterTest::FileExtension, extension))
+    /// What follows the last dot, if the pattern asks for that alone.
+    fn extension(&self) -> Option<(Cost, FilterTest, Cow<'_, str>)> {
+        let (last, before) = self.parts.split_last()?;
+        let extension = last.strip_prefix('.').filter(|text| is_component(text) && !text.contains('.'))?;
+        let alone = before.iter().all(String::is_empty);
+        alone.then_some((EXTENSION, FilterTest::FileExtension, extension.into()))
     }
 
-    fn path(&self) -> Option<(Cost, FilterTest, &str)> {
+    /// The whole pattern of a name. What stands for one character may as well stand for any number of them.
+    fn pattern(&self, test: FilterTest) -> Option<(Cost, FilterTest, Cow<'_, str>)> {
+        let last = self.parts.len().checked_sub(1)?;
+        let asks = |(place, part): (usize, &String)| part.len() > usize::from(place != 0 && place != last);
+        if !self.parts.iter().enumerate().any(asks) || self.parts.iter().any(|part| part.contains('/')) {
+            return None;
+        }
+        let letters: usize = self.parts.iter().map(String::len).sum();
+        let cost = match test {
+            FilterTest::ProcessPattern => PROCESS,
+            _ if letters >= TELLING => EXTENSION,
+            _ => PREFIX,
+        };
+        Some((cost, test, self.parts.join("*").into()))
+    }
+
+    fn path(&self) -> Option<(Cost, FilterTest, Cow<'_, str>)> {
         let last = self.parts.last()?;
         let name = last.rsplit_once('/').map(|(_, name)| name).filter(|name| is_component(name));
-        let name = name.map(|name| (NAME, FilterTest::FileName, name));
-        // What is whole of the beginning: up to the last slash.
-        let beginning = self.parts.first().and_then(|first| first.strip_prefix('/'));
-        let beginning = beginning.and_then(|first| first.rsplit_once('/')).and_then(|(whole, _)| prefix(whole));
+        let name = name.map(|name| (NAME, FilterTest::FileName, name.into()));
+        let beginning = self.folders().and_then(prefix).map(|(cost, test, text)| (cost, test, text.into()));
         // Of the beginning all folders are in it already.
         let folders = self.parts.iter().skip(1).filter_map(|part| folder_of(part));
         let folder = folders.max_by_key(|folder| folder.len());
-        let folder = folder.map(|folder| (FOLDER, FilterTest::PathComponent, folder));
-        let all = [name, beginning, folder, self.extension()];
+        let folder = folder.map(|folder| (FOLDER, FilterTest::PathComponent, folder.into()));
+        let end = self.end_of_name().and_then(|end| {
+            let (cost, test, text) = end.file_name()?;
+            Some((cost, test, text.into_owned().into()))
+        });
+        let all = [name, beginning, folder, end];
         all.into_iter().flatten().min_by_key(|(cost, _, _)| *cost)
     }
+
+    /// A process is known by the name of its executable, else by the folders from the root on.
+    fn executable(&self) -> Option<(Cost, FilterTest, Cow<'_, str>)> {
+        let last = self.parts.last()?;
+        if let Some((_, name)) = last.rsplit_once('/').filter(|(_, name)| !name.is_empty()) {
+            return is_component(name).then_some((PROCESS, FilterTest::ProcessName, name.into()));
+        }
+        let folders = self.folders().filter(|folders| folders.split('/').all(is_component));
+        let folders = folders.map(|folders| {
+            let cost = if USUAL_FOLDERS.contains(&folders) { EVERYWHERE } else { PROCESS };
+            (cost, FilterTest::ProcessFolder, folders.into())
+        });
+        let end = self.end_of_name().and_then(|end| {
+            let (cost, test, text) = end.pattern(FilterTest::ProcessPattern)?;
+            Some((cost, test, text.into_owned().into()))
+        });
+        [folders, end].into_iter().flatten().min_by_key(|(cost, _, _)| *cost)
+    }
+
+    /// What is whole of a path's beginning: up to the last slash before a wildcard.
+    fn folders(&self) -> Option<&str> {
+        let (first, others) = self.parts.split_first()?;
+        let (whole, _) = first.strip_prefix('/')?.rsplit_once('/')?;
+        (!others.is_empty() || !first.ends_with('/')).then_some(whole)
+    }
+
+    /// The pattern of the last component that the pattern of a path ends with: the wildcard before may stand for a slash.
+    fn end_of_name(&self) -> Option<Pieces> {
+        let last = self.parts.last().filter(|last| self.parts.len() > 1 && !last.is_empty() && !last.contains('/'))?;
+        Some(Pieces { parts: vec![String::new(), last.clone()] })
+    }
 }
+
+/// Letters by which a pattern of names tells more than a folder does.
+const TELLING: usize = 3;
+/// Where most of what runs is.
+const USUAL_FOLDERS: [&str; 9] =
+    ["usr", "usr/bin", "usr/sbin", "usr/lib", "usr/libexec", "usr/local/bin", "bin", "opt", "home"];
 
 const NAME: Cost = 1;
 const DEEP_PREFIX: Cost = 2;
@@ -380,6 +457,7 @@ const EXTENSION: Cost = 4;
 const PROCESS: Cost = 5;
 const PREFIX: Cost = 6;
 const USER: Cost = 7;
+const EVERYWHERE: Cost = 8;
 
 /// The components of a path's beginning. One of them says less than two.
 fn prefix(path: &str) -> Option<(Cost, FilterTest, &str)> {
@@ -409,7 +487,11 @@ mod tests {
 
     fn check(field: &str, pattern: &str, expected: Option<(FilterTest, &str)>) {
         let pieces = Pieces { parts: pattern.split(['*', '?']).map(str::to_owned).collect() };
-        assert_eq!(pieces.key(field).map(|(_, test, text)| (test, text)), expected, "{field} {pattern}");
+        let key = match pieces.never_comparable(field) {
+            Some(test) => Some((test, INCOMPARABLE.into())),
+            None => pieces.key(field).map(|(_, test, text)| (test, text)),
+        };
+        assert_eq!(key, expected.map(|(test, text)| (test, text.into())), "{field} {pattern}");
     }
 
     #[test]
@@ -418,9 +500,16 @@ mod tests {
         for (field, pattern, expected) in [
             ("file.name", "passwd", Some((FileName, "passwd"))),
             ("file.name", "*.service", Some((FileExtension, "service"))),
-            ("file.name", "id_*", None),
-            ("file.name", "*_rsa", None),
+            ("file.name", "id_*", Some((FilePattern, "id_*"))),
+            ("file.name", "*_rsa", Some((FilePattern, "*_rsa"))),
+            ("file.name", ".*", Some((FilePattern, ".*"))),
+            ("file.name", "pam_?.so", Some((FilePattern, "pam_*.so"))),
+            ("file.name", "*.so.1", Some((FilePattern, "*.so.1"))),
+            ("file.name", "*x*", None),
+            ("file.name", "**", None),
             ("file.name", "a/b", None),
+            ("file.name", "a/*", None),
+            ("file.name", "caf\u{e9}*", Some((PathComponent, INCOMPARABLE))),
             ("file.extension", "sh", Some((FileExtension, "sh"))),
             ("file.extension", "tar.gz", None),
             ("file.path", "/etc/passwd", Some((FileName, "passwd"))),
@@ -431,16 +520,33 @@ mod tests {
             ("file.path", "/home/*/.ssh/authorized_keys", Some((FileName, "authorized_keys"))),
             ("file.path", "/home/*/.config/autostart/*.desktop", Some((PathComponent, "autostart"))),
             ("file.path", "*.so", Some((FileExtension, "so"))),
+            ("file.path", "*_history", Some((FilePattern, "*_history"))),
+            ("file.path", "/home/*_history", Some((FilePattern, "*_history"))),
+            ("file.path", "/home/*x", Some((PathPrefix, "home"))),
+            ("file.path", "/srv/*.so", Some((FileExtension, "so"))),
+            ("file.path", "/srv/a/*.so", Some((PathPrefix, "srv/a"))),
             ("file.path", "/dev/shm/?", Some((PathPrefix, "dev/shm"))),
             ("file.path", "/a/../b/*", None),
             ("file.path", "/", None),
             ("file.directory", "/etc/init.d", Some((PathPrefix, "etc/init.d"))),
             ("file.directory", "/", None),
             ("process.name", "bash", Some((ProcessName, "bash"))),
-            ("process.name", "python*", None),
+            ("process.name", "python*", Some((ProcessPattern, "python*"))),
+            ("process.name", "*-linux-gnu-ld*", Some((ProcessPattern, "*-linux-gnu-ld*"))),
+            ("process.name", "*", None),
+            ("process.name", "*x*", None),
+            ("process.name", "C:\\*", Some((ProcessName, INCOMPARABLE))),
             ("process.executable", "/usr/bin/curl", Some((ProcessName, "curl"))),
             ("process.executable", "*/wget", Some((ProcessName, "wget"))),
-            ("process.executable", "/tmp/*", None),
+            ("process.executable", "/tmp/*", Some((ProcessFolder, "tmp"))),
+            ("process.executable", "/usr/lib/jvm/*", Some((ProcessFolder, "usr/lib/jvm"))),
+            ("process.executable", "/etc/rc*.d/*", Some((ProcessFolder, "etc"))),
+            ("process.executable", "/etc/cron*", Some((ProcessFolder, "etc"))),
+            ("process.executable", "/home/*-x", Some((ProcessPattern, "*-x"))),
+            ("process.executable", "/cron*", None),
+            ("process.executable", "/tmp/", None),
+            ("process.executable", "./*", Some((ProcessName, INCOMPARABLE))),
+            ("process.executable", "?memfd:*", Some((ProcessName, INCOMPARABLE))),
             ("user.id", "0", Some((UserId, "0"))),
             ("user.id", "007", None),
             ("process.args", "-x", None),

@@ -3,10 +3,11 @@
  * The filter: whether some rule can want the record that stands in a buffer, by what is in it beside its kind.
  *
  * For each kind there is a table of bits (a Bloom filter) with the keys of which every wanted event has one: its file's
- * name, extension, a component or the beginning of its path, the name or user of the process that acts. Two bits are set
- * for each key. What stands there by chance lets an event through that nobody wanted, and so does whatever cannot be
- * compared: text that is not ASCII or has a backslash, a path that was cut or is not in order, a process that the kernel side does not know.
- * Nothing is ever dropped because it could not be looked at.
+ * name, extension, a component or the beginning of its path, the name, folder or user of the process that acts. Two bits
+ * are set for each key. Patterns of names are told by what a name must have in it. What stands there by chance lets an
+ * event through that nobody wanted, and so does whatever cannot be compared: text that is not ASCII or has a backslash, a
+ * path that was cut or is not in order, a process that the kernel side does not know. Nothing is ever dropped because it
+ * could not be looked at.
  *
  * `bpf/src/filter.rs` fills the tables with the same arithmetic, and a test runs both over the same paths.
  */
@@ -23,13 +24,18 @@
 #define KESTREL_TEST_PROCESS_NAME 16
 #define KESTREL_TEST_USER_ID 32
 #define KESTREL_TEST_CLOSED 64 /* no test, but not open either: nothing passes that has no key */
-#define KESTREL_TESTS_OF_FILES 15
+#define KESTREL_TEST_FILE_PATTERN 128
+#define KESTREL_TEST_PROCESS_PATTERN 256
+#define KESTREL_TEST_PROCESS_FOLDER 512
+#define KESTREL_TESTS_OF_FILES 143
+#define KESTREL_TESTS_OF_PROCESSES 784
 
 /* Longer paths, and those with more components, pass. */
 #define KESTREL_SCAN_LIMIT 384
 
 #define KESTREL_HASH_BASE 0x100000001b3ULL
 #define KESTREL_HASH_MIX 0x9e3779b97f4a7c15ULL
+#define KESTREL_FEATURE_MIX 0x9e3779b1
 
 /* Two tables for each kind: those of the half that `kestrel_settings.filter_half` names are in use. */
 struct {
@@ -73,6 +79,38 @@ static __always_inline bool kestrel_has_key(struct kestrel_filter *filter, __u32
 	return (filter->bits[first / 64] >> (first % 64) & 1) && (filter->bits[second / 64] >> (second % 64) & 1);
 }
 
+/* Notes that `second` follows `first`. What no name has in it stands for begin and end: 1 and 2. */
+static __always_inline void kestrel_note_feature(struct kestrel_scan *scan, __u32 first, __u32 second)
+{
+	__u32 place = ((first << 8 | second) * (__u32)KESTREL_FEATURE_MIX) >> 25;
+
+	if (place & 64)
+		scan->features.bits[1] |= 1ULL << (place & 63);
+	else
+		scan->features.bits[0] |= 1ULL << (place & 63);
+}
+
+static __always_inline void kestrel_note_edge(struct kestrel_scan *scan, __u32 byte, bool end)
+{
+	kestrel_note_feature(scan, end ? byte : 1, end ? 1 : byte);
+	kestrel_note_feature(scan, end ? byte : 2, end ? 2 : byte);
+}
+
+/* Whether a name has in it what some pattern asks for; there are `count` of them. */
+static __noinline bool kestrel_has_pattern(const struct kestrel_features *patterns, __u32 count,
+					   const struct kestrel_features *name)
+{
+	__u64 first = name->bits[0], second = name->bits[1];
+
+	for (__u32 place = 0; place < KESTREL_FILTER_PATTERNS; place++) {
+		if (place >= count)
+			break;
+		if (!(patterns[place].bits[0] & ~first) && !(patterns[place].bits[1] & ~second))
+			return true;
+	}
+	return false;
+}
+
 /* Ends a component. An empty one, `.`, `..` and one too many are not in order. */
 static __always_inline void kestrel_end_component(struct kestrel_scan *scan)
 {
@@ -86,18 +124,22 @@ static __always_inline void kestrel_end_component(struct kestrel_scan *scan)
 	if (scan->length <= 2 && scan->dots == scan->length && scan->text)
 		scan->in_order = 0;
 	scan->components[place & (KESTREL_COMPONENTS - 1)] = scan->hash;
+	kestrel_note_edge(scan, scan->before, true);
 	scan->extension = scan->dots ? scan->since_dot : 0;
 	scan->has_extension = scan->dots != 0;
 	if (!scan->count || scan->text) {
 		scan->name = scan->hash;
 		scan->name_extension = scan->extension;
 		scan->name_has_extension = scan->has_extension;
+		scan->name_features = scan->features;
 	}
 	scan->count = place + 1;
 	scan->length = 0;
 	scan->hash = 0;
 	scan->since_dot = 0;
 	scan->dots = 0;
+	scan->features.bits[0] = 0;
+	scan->features.bits[1] = 0;
 }
 
 /* What a step of a scan works on. */
@@ -131,6 +173,13 @@ static long kestrel_scan_step(__u32 index, struct kestrel_scan_context *context)
 		scan->in_order = 0;
 	if (byte >= 'A' && byte <= 'Z')
 		byte += 'a' - 'A';
+	if (byte == ':')
+		scan->colons++;
+	if (scan->length)
+		kestrel_note_feature(scan, scan->before, byte);
+	else
+		kestrel_note_edge(scan, byte, false);
+	scan->before = byte;
 	scan->hash = scan->hash * KESTREL_HASH_BASE + byte;
 	scan->length++;
 	if (byte == '.') {
@@ -166,6 +215,10 @@ static __always_inline void kestrel_begin_scan(struct kestrel_scan *scan, __u32 
 	scan->since_dot = 0;
 	scan->length = 0;
 	scan->dots = 0;
+	scan->colons = 0;
+	scan->before = 0;
+	scan->features.bits[0] = 0;
+	scan->features.bits[1] = 0;
 }
 
 /* Whether a component, or the path up to it, is a key; `beginning` is the path's so far. */
@@ -210,6 +263,9 @@ static __noinline bool kestrel_file_wanted(struct kestrel_scratch *scratch, stru
 	if ((filter->tests & KESTREL_TEST_FILE_EXTENSION) && named->name_has_extension &&
 	    kestrel_has_key(filter, KESTREL_TEST_FILE_EXTENSION, named->name_extension))
 		return true;
+	if ((filter->tests & KESTREL_TEST_FILE_PATTERN) &&
+	    kestrel_has_pattern(filter->files, filter->file_patterns, &named->name_features))
+		return true;
 	if (!(filter->tests & (KESTREL_TEST_PATH_COMPONENT | KESTREL_TEST_PATH_PREFIX)))
 		return false;
 	for (__u32 step = 0; step < KESTREL_COMPONENTS; step++) {
@@ -227,13 +283,35 @@ static __noinline bool kestrel_file_wanted(struct kestrel_scratch *scratch, stru
 	return false;
 }
 
+/* Whether the process that acts is wanted. One that is not known is. */
+static __noinline bool kestrel_process_wanted(struct kestrel_scratch *scratch, struct kestrel_filter *filter)
+{
+	__u32 pid = scratch->record.task.pid;
+	struct kestrel_actor *actor = bpf_map_lookup_elem(&kestrel_actors, &pid);
+
+	if (!actor || actor->start_ticks != scratch->record.task.start_time / KESTREL_TICK)
+		return true;
+	if ((filter->tests & KESTREL_TEST_PROCESS_NAME) &&
+	    kestrel_has_key(filter, KESTREL_TEST_PROCESS_NAME, actor->name))
+		return true;
+	if ((filter->tests & KESTREL_TEST_PROCESS_PATTERN) &&
+	    kestrel_has_pattern(filter->processes, filter->process_patterns, &actor->features))
+		return true;
+	if (!(filter->tests & KESTREL_TEST_PROCESS_FOLDER))
+		return false;
+	for (__u32 depth = 0; depth < KESTREL_ACTOR_FOLDERS; depth++) {
+		if (actor->folders[depth] && kestrel_has_key(filter, KESTREL_TEST_PROCESS_FOLDER, actor->folders[depth]))
+			return true;
+	}
+	return false;
+}
+
 /* Whether some rule can want the record that stands in `scratch`. */
 static __noinline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kind)
 {
 	struct kestrel_settings *settings = kestrel_get_settings();
 	struct kestrel_filter *filter;
-	struct kestrel_actor *actor;
-	__u32 index, pid;
+	__u32 index;
 
 	if (!settings || kind >= KESTREL_KINDS)
 		return true;
@@ -241,13 +319,8 @@ static __noinline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kin
 	filter = bpf_map_lookup_elem(&kestrel_filters, &index);
 	if (!filter || !filter->tests)
 		return true;
-	if (filter->tests & KESTREL_TEST_PROCESS_NAME) {
-		pid = scratch->record.task.pid;
-		actor = bpf_map_lookup_elem(&kestrel_actors, &pid);
-		if (!actor || actor->start_ticks != scratch->record.task.start_time / KESTREL_TICK ||
-		    kestrel_has_key(filter, KESTREL_TEST_PROCESS_NAME, actor->name))
-			return true;
-	}
+	if ((filter->tests & KESTREL_TESTS_OF_PROCESSES) && kestrel_process_wanted(scratch, filter))
+		return true;
 	if ((filter->tests & KESTREL_TEST_USER_ID) &&
 	    kestrel_has_key(filter, KESTREL_TEST_USER_ID, scratch->record.task.effective_user_id))
 		return true;
@@ -256,33 +329,46 @@ static __noinline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kin
 
 /* ---------------------------------------------------------------- names of processes */
 
-/* Notes the name of a process whose executable's path stands in the tail from `start` on. */
+/*
+ * Notes the name of a process whose executable's path stands in the tail from `start` on. A path with a colon passes
+ * with all that cannot be compared: so are those of files in memory written, and those of other systems.
+ */
 static __noinline void kestrel_note_actor(struct kestrel_scratch *scratch, __u32 section, __u32 start)
 {
 	struct kestrel_actor actor = { .start_ticks = scratch->record.task.start_time / KESTREL_TICK };
 	struct kestrel_scan *scan = &scratch->folder;
 	__u32 pid = scratch->record.task.pid;
+	__u64 beginning = 0;
 
 	kestrel_begin_scan(scan, 0);
 	kestrel_scan_section(scratch, scan, start, scratch->record.sections[section]);
-	if (!scan->in_order || !scan->count || scratch->record.header.flags & KESTREL_SECTION_FLAG(section, 7)) {
+	if (!scan->in_order || !scan->count || scan->colons ||
+	    scratch->record.header.flags & KESTREL_SECTION_FLAG(section, 7)) {
 		actor.start_ticks = KESTREL_NO_TICKS; /* known not to be comparable, so user space does not fill it in */
 	}
 	actor.name = scan->name;
+	actor.features = scan->name_features;
+	for (__u32 depth = 0; depth < KESTREL_ACTOR_FOLDERS; depth++) {
+		if (depth + 1 >= scan->count) /* the last one is no folder */
+			break;
+		beginning = kestrel_mix(beginning +
+					scan->components[(scan->count - 1 - depth) & (KESTREL_COMPONENTS - 1)]);
+		actor.folders[depth] = beginning;
+	}
 	bpf_map_update_elem(&kestrel_actors, &pid, &actor, BPF_ANY);
 }
 
 /* A new process has its creator's name. */
 static __always_inline void kestrel_copy_actor(__u32 creator, __u64 creator_start, struct kestrel_task *child)
 {
-	struct kestrel_actor *known = bpf_map_lookup_elem(&kestrel_actors, &creator), actor = {};
+	struct kestrel_actor *known = bpf_map_lookup_elem(&kestrel_actors, &creator), actor;
 	__u32 pid = child->pid;
 
 	if (!known || known->start_ticks != creator_start / KESTREL_TICK) {
 		bpf_map_delete_elem(&kestrel_actors, &pid); /* of whoever had the number before */
 		return;
 	}
-	actor.name = known->name;
+	actor = *known;
 	actor.start_ticks = child->start_time / KESTREL_TICK;
 	bpf_map_update_elem(&kestrel_actors, &pid, &actor, BPF_ANY);
 }

@@ -49,12 +49,16 @@ struct kestrel_scan {
 	__u32 dots; /* in the component so far */
 	__u32 has_extension;
 	__u32 name_has_extension;
+	__u32 colons; /* in the whole path */
+	__u32 before; /* the latest byte of the component */
 	__u32 reserved;
 	__u64 hash; /* of the component so far */
 	__u64 since_dot; /* of what follows the latest dot */
 	__u64 extension;
 	__u64 name; /* of the path's last component */
 	__u64 name_extension;
+	struct kestrel_features features; /* of the component so far */
+	struct kestrel_features name_features;
 	__u64 components[KESTREL_COMPONENTS];
 };
 

@@ -128,16 +128,32 @@ struct kestrel_settings {
 /* A table of keys; see kestrel_filter.h. */
 #define KESTREL_FILTER_BITS 32768
 
+#define KESTREL_FILTER_PATTERNS 64
+
+/* What a name has in it: a bit for each two letters that follow each other, two for its begin and its end. */
+struct kestrel_features {
+	__u64 bits[2];
+};
+
 struct kestrel_filter {
 	__u32 tests; /* KESTREL_TEST_*; 0 lets everything through */
+	__u32 file_patterns; /* how many there are */
+	__u32 process_patterns;
 	__u32 reserved;
 	__u64 bits[KESTREL_FILTER_BITS / 64];
+	struct kestrel_features files[KESTREL_FILTER_PATTERNS]; /* what the names of wanted files have in them */
+	struct kestrel_features processes[KESTREL_FILTER_PATTERNS];
 };
+
+/* Folders from the root on that are known of an executable's path. */
+#define KESTREL_ACTOR_FOLDERS 4
 
 /* What is known of a process that acts. */
 struct kestrel_actor {
 	__u64 start_ticks; /* as /proc/PID/stat counts them, so that user space can fill it in */
 	__u64 name; /* hash of the last component of its executable's path */
+	struct kestrel_features features; /* of that component */
+	__u64 folders[KESTREL_ACTOR_FOLDERS]; /* hashes of the path's first components, 0 where there are fewer */
 };
 
 #include "kestrel_records_process.h"
@@ -212,11 +228,17 @@ KESTREL_OFFSET(kestrel_settings, filter_half, 16);
 KESTREL_SIZE(kestrel_settings, 24);
 
 KESTREL_OFFSET(kestrel_filter, tests, 0);
-KESTREL_OFFSET(kestrel_filter, bits, 8);
-KESTREL_SIZE(kestrel_filter, 4104);
+KESTREL_OFFSET(kestrel_filter, file_patterns, 4);
+KESTREL_OFFSET(kestrel_filter, process_patterns, 8);
+KESTREL_OFFSET(kestrel_filter, bits, 16);
+KESTREL_OFFSET(kestrel_filter, files, 4112);
+KESTREL_OFFSET(kestrel_filter, processes, 5136);
+KESTREL_SIZE(kestrel_filter, 6160);
 KESTREL_OFFSET(kestrel_actor, start_ticks, 0);
 KESTREL_OFFSET(kestrel_actor, name, 8);
-KESTREL_SIZE(kestrel_actor, 16);
+KESTREL_OFFSET(kestrel_actor, features, 16);
+KESTREL_OFFSET(kestrel_actor, folders, 32);
+KESTREL_SIZE(kestrel_actor, 64);
 
 KESTREL_OFFSET(kestrel_counters, produced, 0);
 KESTREL_OFFSET(kestrel_counters, internal, 56);

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kestrel_conformance::generate::{Random, seed};
@@ -43,10 +44,20 @@ const NAMES: [&str; 12] = [
     "plain",
 ];
 
+/// What the programs are called that do some of the acts, and patterns of names.
+const PROGRAMS: [&str; 6] = ["ld.one", "X86-linux-GNU-ld", ".hidden", "cc1", "memfd:x", "café"];
+const PATTERNS: [&str; 11] =
+    ["ld.*", "*-linux-gnu-ld*", ".*", "?c1", "*.o??", "*d:*", "caf*", "*file", "*d_k*", "?ob*", "*.t?r.*"];
+
 /// A condition over files, of shapes with and without keys.
 fn condition(random: &mut Random, root: &str) -> String {
     let (folder, name) = (random.pick(&FOLDERS), random.pick(&NAMES));
-    match random.below(13) {
+    match random.below(18) {
+        13 => format!("process.name like~ (\"{}\", \"{}\")", random.pick(&PATTERNS), random.pick(&PATTERNS)),
+        14 => format!("process.executable : \"{root}/bin/*\""),
+        15 => format!("process.executable like (\"./*\", \"/no/such/*\", \"*{}\")", random.pick(&PATTERNS)),
+        16 => format!("file.name : \"{}\"", random.pick(&PATTERNS)),
+        17 => format!("file.path : (\"{root}/*_keys\", \"*/{}\")", random.pick(&PATTERNS)),
         12 => {
             let program = std::env::current_exe().expect("a path of this program");
             let own = program.file_name().expect("a name").to_string_lossy();
@@ -97,7 +108,11 @@ fn act(random: &mut Random, root: &Path) {
         path
     };
     let one = path(random);
-    match random.below(6) {
+    match random.below(7) {
+        6 => {
+            let program = root.join("bin").join(random.pick(&PROGRAMS));
+            drop(Command::new(program).arg(one).stderr(Stdio::null()).status());
+        }
         0 | 1 => drop(fs::write(&one, b"content")),
         2 => drop(fs::rename(&one, path(random))),
         3 => drop(fs::remove_file(&one)),
@@ -108,6 +123,15 @@ fn act(random: &mut Random, root: &Path) {
             drop(fs::write(relative, b"more"));
             drop(fs::hard_link(relative, path(random)));
         }
+    }
+}
+
+/// Programs that create the file that they are given.
+fn install_programs(folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    let touch = ["/usr/bin/touch", "/bin/touch"].into_iter().map(Path::new).find(|path| path.exists());
+    for name in PROGRAMS {
+        fs::copy(touch.expect("`touch` is installed"), folder.join(name)).expect("a copy of a program");
     }
 }
 
@@ -203,6 +227,7 @@ fn whatever_a_rule_wants_passes_the_kernel() {
     let home = std::env::temp_dir().join(format!("kestrel-pushdown-{}", std::process::id()));
     let root = home.join("root");
     FOLDERS.iter().chain(&["x"]).for_each(|folder| fs::create_dir_all(root.join(folder)).expect("a folder"));
+    install_programs(&root.join("bin"));
     let root_text = root.to_str().expect("a path in UTF-8").to_owned();
     std::env::set_current_dir(&root).expect("the folder is there");
     let numbers: Vec<u16> = KINDS.into_iter().filter_map(|name| Some(event_kind(name)?.id)).collect();

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, HashMap, MapData};
-use kestrel_bpf::filter::{FilterTable, TABLE_SIZE, Test, name_hash};
+use kestrel_bpf::filter::{ACTOR_WORDS, Actor, FilterTable, TABLE_SIZE, Test};
 use kestrel_bpf::layout::KINDS;
 use kestrel_bpf::record::Kind;
 use kestrel_ir::pack::{FilterTest, Pack};
@@ -69,13 +69,16 @@ fn test(test: FilterTest) -> Test {
         FilterTest::PathPrefix => Test::PathPrefix,
         FilterTest::ProcessName => Test::ProcessName,
         FilterTest::UserId => Test::UserId,
+        FilterTest::FilePattern => Test::FilePattern,
+        FilterTest::ProcessPattern => Test::ProcessPattern,
+        FilterTest::ProcessFolder => Test::ProcessFolder,
     }
 }
 
 /// The kernel's side of the filter.
 pub(super) struct KernelTables {
     tables: Array<MapData, [u8; TABLE_SIZE]>,
-    actors: HashMap<MapData, u32, [u64; 2]>,
+    actors: HashMap<MapData, u32, [u64; ACTOR_WORDS]>,
     /// Which half is in use, 0 or 1.
     half: u32,
     /// Which kinds have a table in each half.
@@ -123,9 +126,9 @@ impl KernelTables {
             let (id, image) = (process.facts.id, &process.image);
             // Where the path has more to it than the name, as that of a program in memory, rules may ask for that.
             let is_whole = image.executable.rsplit('/').next() == Some(&*image.name);
-            if is_whole && let Some(name) = name_hash(&image.name) {
+            if is_whole && let Some(actor) = Actor::of_executable(&image.executable) {
                 // Known already, or the map is full: both are fine.
-                let _ = self.actors.insert(id.pid, [id.start_ticks, name], UNLESS_KNOWN);
+                let _ = self.actors.insert(id.pid, actor.words(id.start_ticks), UNLESS_KNOWN);
             }
         }
     }

@@ -300,17 +300,27 @@ pub enum FilterTest {
     ProcessName,
     /// The effective user of the process that acts, a decimal number.
     UserId,
+    /// The last component of the file's path, a pattern in which `*` is any run of characters.
+    FilePattern,
+    /// The name of the process that acts, such a pattern.
+    ProcessPattern,
+    /// The folders from the root on in which the executable of the process that acts is, with `/` between and none around
+    /// them.
+    ProcessFolder,
 }
 
 impl FilterTest {
     /// All of them.
-    pub const ALL: [FilterTest; 6] = [
+    pub const ALL: [FilterTest; 9] = [
         FilterTest::FileName,
         FilterTest::FileExtension,
         FilterTest::PathComponent,
         FilterTest::PathPrefix,
         FilterTest::ProcessName,
         FilterTest::UserId,
+        FilterTest::FilePattern,
+        FilterTest::ProcessPattern,
+        FilterTest::ProcessFolder,
     ];
 
     /// In words.
@@ -322,6 +332,9 @@ impl FilterTest {
             FilterTest::PathPrefix => "beginning of the path",
             FilterTest::ProcessName => "name of the process",
             FilterTest::UserId => "user of the process",
+            FilterTest::FilePattern => "pattern of the file name",
+            FilterTest::ProcessPattern => "pattern of the name of the process",
+            FilterTest::ProcessFolder => "folder of the process's executable",
         }
     }
 }
