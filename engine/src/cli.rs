@@ -23,6 +23,7 @@ use kestrel_engine::klog::SyncPolicy;
 use kestrel_engine::live::SourceChoice;
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::runtime::profile::Profile;
+use kestrel_engine::session::System;
 use kestrel_engine::sinks::AlertTarget;
 
 use options::{CacheTarget, Mode, RunOptions, StatsFormat};
@@ -58,6 +59,10 @@ struct RunArguments {
     /// What evaluates predicates: `wasm`, `lua`, `native` (trusted packs only) or `interp`. The alerts are the same. [default: wasm]
     #[arg(long, value_parser = options::runtime)]
     runtime: Option<RuntimeKind>,
+    /// Runs only the rules for this operating system: `linux`, `windows`, `macos`; `any` runs all. A rule that names no system
+    /// runs, unless its conditions ask for another one. [default: linux live, any over recorded events]
+    #[arg(long, value_name = "SYSTEM", value_parser = System::from_str)]
+    os: Option<System>,
     /// How far the packs' code is trusted: `trusted` or `strict`, which has smaller limits. [default: trusted]
     #[arg(long, value_name = "trusted|strict")]
     profile: Option<Profile>,

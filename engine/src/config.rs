@@ -7,6 +7,7 @@
 //! record = "/var/log/kestrel/events.klog"
 //! record_sync = "flush"
 //! runtime = "wasm"
+//! os = "linux"
 //! profile = "trusted"
 //!
 //! [limits]
@@ -91,6 +92,8 @@ pub struct Config {
     pub stats: Option<String>,
     /// As `--mode`.
     pub mode: Option<String>,
+    /// As `--os`.
+    pub os: Option<String>,
     /// As `--threads`.
     pub threads: Option<u32>,
     /// Limits.

@@ -35,6 +35,7 @@ mod reload;
 mod reorder;
 mod replay;
 pub mod suppression;
+mod system;
 mod trust;
 
 pub use error::SessionError;
@@ -48,6 +49,7 @@ use suppression::{Ended, SuppressionCounters, SuppressionOptions, Suppressor};
 
 pub use reorder::{ReorderCounters, ReorderOptions};
 pub use replay::{Replay, ReplayCounters, TimeFilter, Verdict};
+pub use system::System;
 pub use trust::{TrustError, TrustedKeys};
 
 /// How a session runs.

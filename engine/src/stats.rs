@@ -134,6 +134,10 @@ pub struct RunStats {
     pub packs: usize,
     /// How many rules they have.
     pub rules: usize,
+    /// How many more they have that are for other operating systems than `system`.
+    pub left_out_rules: usize,
+    /// `linux`, `windows`, `macos` or `any`.
+    pub system: &'static str,
     /// How many of these are switched off.
     pub disabled_rules: usize,
     /// What the session counted.
@@ -202,6 +206,12 @@ impl RunStats {
                 add(&mut line, format_args!(", {name} reached {}", counted(reached, "time")));
             }
         }
+        if self.left_out_rules > 0 {
+            add(
+                &mut line,
+                format_args!(", {} left out for other systems", counted(self.left_out_rules as u64, "rule")),
+            );
+        }
         if self.reload.epoch > 0 {
             add(&mut line, format_args!(", packs replaced {}", counted(self.reload.epoch, "time")));
         }
@@ -266,6 +276,8 @@ impl RunStats {
             "packs": self.packs,
             "rules": self.rules,
             "disabled_rules": self.disabled_rules,
+            "os": self.system,
+            "left_out_rules": self.left_out_rules,
             "events": events,
             "invalid": self.invalid,
             "damaged": self.damaged,

@@ -244,3 +244,23 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert!(!error.contains("panicked") && !error.contains("error"), "{arguments}: {error}");
     }
 }
+
+#[test]
+fn rules_for_other_systems_are_left_out_when_asked() {
+    let folder = prepared("systems");
+    let pack = fixture::pack_of("@timestamp", |rule| {
+        let os = if rule.id == "shell" { vec!["windows".to_owned()] } else { Vec::new() };
+        kestrel_ir::pack::RuleInfo { os, ..rule }
+    });
+    std::fs::write(folder.join("p.kpkg"), pack.bytes()).expect("a file");
+    let run = "--pack p.kpkg --replay e.ndjson --runtime interp";
+    let all = check(&folder, run, 0, "4 alerts, 3 rules of 1 pack, runtime interp");
+    let linux = check(&folder, &format!("{run} --os linux"), 0, ", 1 rule left out for other systems");
+    let of_shell = |line: &&str| line.contains(r#""id":"shell""#);
+    assert_eq!(linux.lines().collect::<Vec<_>>(), all.lines().filter(|line| !of_shell(line)).collect::<Vec<_>>());
+    assert_eq!(check(&folder, &format!("{run} --os windows"), 0, "4 alerts, 3 rules of"), all);
+    check(&folder, &format!("{run} --os plan9"), 2, "expected `linux`, `windows`, `macos` or `any`");
+    std::fs::write(folder.join("c.toml"), "os = 'macos'\n").expect("a file");
+    check(&folder, &format!("{run} --config c.toml"), 0, "2 rules of 1 pack");
+    check(&folder, &format!("{run} --config c.toml --os any"), 0, "3 rules of 1 pack");
+}

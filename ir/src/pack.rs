@@ -25,6 +25,7 @@ use crate::verify::verify;
 use kestrel_schema::Schema;
 
 mod check;
+mod choice;
 mod container;
 mod error;
 mod hooks;
@@ -40,9 +41,9 @@ pub use error::{PackError, PackProblem};
 pub use hooks::required_hooks;
 pub use key::{KeyError, KeyId, PrivateKey, PublicKey};
 pub use manifest::{
-    ActionInfo, CompilerInfo, EventFieldsInfo, FilterKey, FilterMaps, FilterTest, KindKeys, KindReason, Manifest,
-    PackFile, PredicateInfo, ProgramFile, RuleInfo, StateBudget, SuppressionInfo, TacticInfo, TechniqueInfo,
-    ThreatInfo, WorstCase, capabilities, state_budget,
+    ActionInfo, CompilerInfo, EventFieldsInfo, FilterKey, FilterMaps, FilterTest, KeyUse, KindKeys, KindReason,
+    Manifest, PackFile, PredicateInfo, PredicateKeys, ProgramFile, RuleInfo, StateBudget, SuppressionInfo, TacticInfo,
+    TechniqueInfo, ThreatInfo, WorstCase, capabilities, state_budget,
 };
 pub use signature::{PackSignature, SignatureError};
 
@@ -58,10 +59,13 @@ pub struct Pack {
     predicates: Option<Range<usize>>,
     filters: FilterMaps,
     filter_keys: Vec<KindKeys>,
+    predicate_keys: PredicateKeys,
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
     signatures: Vec<PackSignature>,
     programs: Vec<ProgramFile>,
+    /// The rules that this pack had and that were not wanted.
+    left_out: Vec<String>,
 }
 
 /// The parts of a pack to be built.
@@ -81,6 +85,8 @@ pub struct PackBuilder {
     pub filters: FilterMaps,
     /// What the kernel may ask of the events of a kind, ascending by kind.
     pub filter_keys: Vec<KindKeys>,
+    /// The same predicate by predicate, for whoever runs some of the rules.
+    pub predicate_keys: PredicateKeys,
     /// The rules' source files; their order does not matter.
     pub sources: Vec<PackFile>,
     /// The rules' tests with the alerts that they expect; their order does not matter.
@@ -99,6 +105,7 @@ impl PackBuilder {
             predicates: None,
             filters: FilterMaps::default(),
             filter_keys: Vec::new(),
+            predicate_keys: PredicateKeys::default(),
             sources: Vec::new(),
             tests: Vec::new(),
             programs: Vec::new(),
@@ -135,6 +142,10 @@ impl PackBuilder {
             let keys = container::encode(SectionId::FILTER_KEYS, &self.filter_keys)?;
             sections.push((SectionId::FILTER_KEYS, keys));
         }
+        if !self.predicate_keys.uses.is_empty() {
+            let keys = container::encode(SectionId::PREDICATE_KEYS, &self.predicate_keys)?;
+            sections.push((SectionId::PREDICATE_KEYS, keys));
+        }
         if !self.programs.is_empty() {
             sections.push((SectionId::PROGRAMS, container::encode(SectionId::PROGRAMS, &self.programs)?));
         }
@@ -154,6 +165,7 @@ struct Parts {
     ir: Ir,
     filters: FilterMaps,
     filter_keys: Vec<KindKeys>,
+    predicate_keys: PredicateKeys,
     sources: Vec<PackFile>,
     tests: Vec<PackFile>,
     programs: Vec<ProgramFile>,
@@ -183,9 +195,25 @@ impl Parts {
             Some(range) => container::decode(SectionId::FILTER_KEYS, bytes.get(range).unwrap_or_default())?,
             None => Vec::new(),
         };
+        let predicate_keys = match optional(SectionId::PREDICATE_KEYS) {
+            Some(range) => container::decode(SectionId::PREDICATE_KEYS, bytes.get(range).unwrap_or_default())?,
+            None => PredicateKeys::default(),
+        };
         let signatures = signature::read(bytes, sections)?;
         verify(&ir).map_err(PackProblem::Ir)?;
-        Ok(Parts { manifest, ir, filters, filter_keys, sources, tests, programs, module, predicates, signatures })
+        Ok(Parts {
+            manifest,
+            ir,
+            filters,
+            filter_keys,
+            predicate_keys,
+            sources,
+            tests,
+            programs,
+            module,
+            predicates,
+            signatures,
+        })
     }
 }
 
@@ -224,13 +252,25 @@ impl Pack {
             hashing.join().unwrap_or_else(|_| hash())?;
             parts
         })?;
-        let Parts { manifest, ir, filters, filter_keys, sources, tests, programs, module, predicates, signatures } =
-            parts;
+        let Parts {
+            manifest,
+            ir,
+            filters,
+            filter_keys,
+            predicate_keys,
+            sources,
+            tests,
+            programs,
+            module,
+            predicates,
+            signatures,
+        } = parts;
         let pack = Pack {
             manifest,
             ir,
             filters,
             filter_keys,
+            predicate_keys,
             sources,
             tests,
             programs,
@@ -240,6 +280,7 @@ impl Pack {
             content_hash,
             sections,
             bytes,
+            left_out: Vec::new(),
         };
         check::check(&pack)?;
         Ok(pack)
@@ -314,6 +355,11 @@ impl Pack {
     /// What the kernel may ask of the events of a kind, ascending by kind.
     pub fn filter_keys(&self) -> &[KindKeys] {
         &self.filter_keys
+    }
+
+    /// The same predicate by predicate; empty in packs of earlier compilers.
+    pub fn predicate_keys(&self) -> &PredicateKeys {
+        &self.predicate_keys
     }
 
     /// The rules' source files, by path.

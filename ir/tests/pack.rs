@@ -260,8 +260,8 @@ fn each_damage_has_its_own_error() {
     let ir = entry(&good, SectionId::IR);
 
     assert_eq!(changed(&|bytes| bytes[0] = b'x'), PackProblem::Magic);
-    assert_eq!(changed(&|bytes| set(bytes, 8, 3, 2)), PackProblem::Version { major: 3, minor: 1 });
-    assert_eq!(changed(&|bytes| set(bytes, 8, 1, 2)), PackProblem::Version { major: 1, minor: 1 });
+    assert_eq!(changed(&|bytes| set(bytes, 8, 3, 2)), PackProblem::Version { major: 3, minor: 2 });
+    assert_eq!(changed(&|bytes| set(bytes, 8, 1, 2)), PackProblem::Version { major: 1, minor: 2 });
     assert_eq!(changed(&|bytes| set(bytes, 12, 65, 4)), PackProblem::TooManySections { count: 65, limit: 64 });
     assert_eq!(changed(&|bytes| bytes[16] ^= 1), PackProblem::Hash);
     assert_eq!(changed(&|bytes| set(bytes, ir, 1, 4)), PackProblem::SectionTwice(SectionId::MANIFEST));
@@ -357,7 +357,7 @@ fn versions_say_what_to_do() {
     let message = Pack::read(&bytes).expect_err("another version").to_string();
     assert_eq!(
         message,
-        "the pack has format version 9.1 and this build reads 2.x: use a newer engine, or build the rules with an older compiler"
+        "the pack has format version 9.2 and this build reads 2.x: use a newer engine, or build the rules with an older compiler"
     );
     bytes[8] = 2;
     bytes[10] = 7;

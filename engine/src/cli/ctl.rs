@@ -142,7 +142,9 @@ fn status_text(status: &Json) -> String {
     }
     let off = number("/disabled_rules");
     let off = if off > 0 { format!(", {off} of them switched off") } else { String::new() };
-    line("rules", format!("{}{off}", number("/rules")));
+    let others = number("/left_out_rules");
+    let others = if others > 0 { format!(", {others} more left out for other systems") } else { String::new() };
+    line("rules", format!("{}{off}{others}", number("/rules")));
     if status.pointer("/bypass/kinds/0").is_some() {
         line("bypassed", bypass_text(&status["bypass"]));
     }

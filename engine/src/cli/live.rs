@@ -136,6 +136,11 @@ impl<'o> Live<'o> {
         for (kind, error) in self.source.unavailable() {
             say(&format!("no {} events on this host: {}", kind.name(), error.with_causes()));
         }
+        let others = self.run.stats.left_out_rules;
+        if others > 0 {
+            let count = counted(others as u64, "rule");
+            say(&format!("{count} for other operating systems left out (`--os any` runs them too)"));
+        }
         let idle = wanted::idle_rules(&self.run.packs);
         if idle > 0 {
             say(&format!(

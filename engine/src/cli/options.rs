@@ -14,7 +14,7 @@ use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
 use kestrel_engine::session::suppression::SuppressionOptions;
-use kestrel_engine::session::{ReorderOptions, SessionOptions};
+use kestrel_engine::session::{ReorderOptions, SessionOptions, System};
 use kestrel_engine::sinks::{AlertTarget, SinkOptions, UnknownTarget};
 use kestrel_ir::time::parse_duration;
 
@@ -53,6 +53,8 @@ pub(super) struct RunOptions {
     pub(super) input: InputOptions,
     pub(super) live: LiveOptions,
     pub(super) pushdown: Pushdown,
+    /// For which operating system's events rules are run.
+    pub(super) system: System,
     /// Kinds of events that a live run does without.
     pub(super) bypassed: KindSet,
     /// The sources that a live run may take; empty for all.
@@ -228,7 +230,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     let code_cache = of_config(config.code_cache.as_deref(), "code_cache", |word| {
         CacheTarget::from_str(word).map_err(|error| error.to_string())
     })?;
-    let of_file = of_config(config.stats.as_deref(), "stats", StatsFormat::from_str)?;
+    let stats = of_config(config.stats.as_deref(), "stats", StatsFormat::from_str)?;
     let packs = if arguments.pack.is_empty() { config.pack } else { arguments.pack };
     if packs.is_empty() {
         return Err(anyhow!("there is no pack to run; name one with `--pack`, see `--help`"));
@@ -251,6 +253,10 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     let matcher = MatcherOptions { traced_endings, ..limits };
     let mut input = InputOptions::default();
     input.max_document = config.limits.max_document.unwrap_or(input.max_document);
+    let of_file = of_config(config.os.as_deref(), "os", System::from_str)?;
+    // A live host runs Linux; recorded events may come from anywhere.
+    let usual = if source == EventSource::Live { System::Linux } else { System::Any };
+    let system = arguments.os.or(of_file).unwrap_or(usual);
     let pushdown = of_config(config.live.pushdown.as_deref(), "live.pushdown", Pushdown::from_str)?;
     let mut bypassed = KindSet::NONE;
     for name in &config.live.bypass {
@@ -275,7 +281,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         threads,
         reorder,
         code_cache: arguments.code_cache.or(code_cache).unwrap_or_default(),
-        stats: arguments.stats.or(of_file),
+        stats: arguments.stats.or(stats),
         duration: arguments.duration,
         session: SessionOptions {
             runtime: kind,
@@ -289,6 +295,7 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
         input,
         live,
         pushdown: arguments.pushdown.or(pushdown).unwrap_or_default(),
+        system,
         bypassed,
         sources: arguments.source,
     };

@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::Context;
 use kestrel_engine::control::Control;
 use kestrel_engine::klog::{LogHeader, LogWriter, RecordHead};
-use kestrel_engine::session::{Alert, NamedPack, PreparedPacks, Session, TrustedKeys, without_copies};
+use kestrel_engine::session::{Alert, NamedPack, PreparedPacks, Session, System, TrustedKeys, without_copies};
 use kestrel_engine::sinks::{AlertSinks, Existing, SinkError};
 use kestrel_engine::stats::{RunStats, counted};
 use kestrel_ir::event::Event;
@@ -33,7 +33,7 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn run(options: &RunOptions) -> Result<u8, Failure> {
     let began = Instant::now();
     let trusted = TrustedKeys::open(&options.required_signatures).map_err(Failure::usage)?;
-    let (packs, copies) = read_packs(&options.packs, &trusted).map_err(Failure::usage)?;
+    let (packs, copies) = read_packs(&options.packs, &trusted, options.system).map_err(Failure::usage)?;
     copies.iter().for_each(|copy| say(&format!("warning: {copy}")));
     let packs = ReadPacks { packs: packs.into(), began };
     let stop = stop_flag().map_err(Failure::failed)?;
@@ -44,11 +44,17 @@ pub(super) fn run(options: &RunOptions) -> Result<u8, Failure> {
     }
 }
 
-/// Reads and checks packs; those that are to run, and a sentence for each that is left out as a copy.
-pub(super) fn read_packs(paths: &[PathBuf], trusted: &TrustedKeys) -> anyhow::Result<(Vec<NamedPack>, Vec<String>)> {
+/// Reads and checks packs; those that are to run with their rules for a system, and a sentence for each that is left out as a
+/// copy.
+pub(super) fn read_packs(
+    paths: &[PathBuf],
+    trusted: &TrustedKeys,
+    system: System,
+) -> anyhow::Result<(Vec<NamedPack>, Vec<String>)> {
     let packs = paths.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>()?;
     packs.iter().try_for_each(|pack| trusted.check(pack))?;
-    Ok(without_copies(packs))
+    let (packs, copies) = without_copies(packs);
+    Ok((packs.into_iter().map(|pack| system.choose(pack)).collect(), copies))
 }
 
 /// Packs that were read, and when that began.
@@ -120,6 +126,7 @@ impl<'o> Run<'o> {
         });
         let stats = RunStats {
             source,
+            system: options.system.name(),
             runtime: session.runtime().name(),
             threads: 1,
             limits: options.session.matcher,
@@ -155,6 +162,7 @@ impl<'o> Run<'o> {
         let rules = || packs.iter().flat_map(|pack| &pack.pack.manifest().rules);
         stats.packs = packs.len();
         stats.rules = rules().count();
+        stats.left_out_rules = packs.iter().map(|pack| pack.pack.left_out().len()).sum();
         stats.disabled_rules = rules().filter(|rule| !rule.enabled).count();
         stats.code = session.code();
     }

@@ -53,6 +53,9 @@ fn no_such_rule(packs: &[NamedPack], wanted: &str) -> String {
     let alike = ids.filter(|id| !lower.is_empty() && id.to_lowercase().contains(&lower)).take(3);
     let alike: Vec<String> = alike.map(|id| format!("`{id}`")).collect();
     let shown: String = wanted.chars().take(100).collect();
+    if packs.iter().any(|pack| pack.pack.left_out().iter().any(|id| id == wanted)) {
+        return format!("rule `{shown}` is left out: it is for another operating system, see `--os`");
+    }
     match alike.is_empty() {
         true => format!("no pack has a rule `{shown}`"),
         false => format!("no pack has a rule `{shown}`; there is {}", alike.join(", ")),

@@ -282,7 +282,7 @@ changed  shell: A shell
     - process where event.action == \"exec\" and process.name == \"sh\"
     + process where event.action == \"exec\" and process.name == \"bash\"
   severity: \"high\" -> \"low\"
-1 added, 0 removed, 2 changed, 0 as they were; sections that differ: manifest, ir, module.wasm, predicates.lua, filters, sources, filter-keys
+1 added, 0 removed, 2 changed, 0 as they were; sections that differ: manifest, ir, module.wasm, predicates.lua, filters, sources, filter-keys, predicate-keys
 ";
     let told = folder.told("diff old.kpkg new.kpkg", 1);
     let kinds = told.lines().find(|line| line.starts_with("  required_kinds")).expect("files are wanted").to_owned();
@@ -306,7 +306,7 @@ fn a_pack_is_inspected_and_taken_apart() {
     assert_eq!(folder.eqlc("build rules -o p.kpkg --sign 1.key").0, 0);
     let told = folder.told("inspect p.kpkg", 0);
     for expected in [
-        "p.kpkg: N bytes, format 2.1, sha256 HASH\n",
+        "p.kpkg: N bytes, format 2.2, sha256 HASH\n",
         "pack rules, dialects elastic, schema ecs, built by eqlc ",
         "signatures: by key 34750f98bd59fcfc, not checked here: `eqlc verify` does\n",
         "2 rules, 3 predicates, ",

@@ -127,6 +127,7 @@ fn build(compilation: &Compilation, schema: &Schema, options: PackOptions) -> Re
     builder.predicates = predicates;
     if let Some(filter) = filters {
         (builder.filters, builder.filter_keys) = (filter.maps, filter.keys);
+        builder.predicate_keys = filter.predicate_keys;
     }
     builder.sources = sources;
     builder.tests = options.tests;

@@ -2,7 +2,7 @@
 
 use super::Pack;
 use super::error::{PackError, PackProblem};
-use super::manifest::{KindKeys, PackFile, PredicateInfo, state_budget};
+use super::manifest::{KeyUse, KindKeys, PackFile, PredicateInfo, state_budget};
 use crate::guards;
 use crate::model::{Ir, Program};
 use kestrel_schema::Schema;
@@ -32,6 +32,22 @@ fn check_filter_keys(pack: &Pack) -> Result<(), PackError> {
         if !fits || !keys.is_sorted_by(|left, right| left < right) {
             return inconsistent(&format!("the filter keys of kind {kind} are too many, too long or not sorted"));
         }
+    }
+    Ok(())
+}
+
+fn check_predicate_keys(pack: &Pack) -> Result<(), PackError> {
+    let (keys, uses) = (&pack.predicate_keys.keys, &pack.predicate_keys.uses);
+    let fits = keys.iter().all(|key| key.text.len() <= MAX_FILTER_KEY) && keys.len() <= MAX_FILTER_KEYS * 4;
+    if !fits || !keys.is_sorted_by(|left, right| left < right) {
+        return inconsistent("the predicates' filter keys are too many, too long or not sorted");
+    }
+    let is_known = |used: &KeyUse| {
+        let numbers = used.keys.iter().all(|&key| (key as usize) < keys.len());
+        numbers && (used.predicate as usize) < pack.ir.predicates.len()
+    };
+    if !uses.is_sorted_by_key(|used| used.predicate) || !uses.iter().all(is_known) {
+        return inconsistent("the predicates' filter keys are not about their predicates");
     }
     Ok(())
 }
@@ -81,6 +97,7 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
         return inconsistent("the filter maps' reasons are not about their kinds");
     }
     check_filter_keys(pack)?;
+    check_predicate_keys(pack)?;
     check_programs(pack)?;
     check_files(&pack.sources, "sources")?;
     check_files(&pack.tests, "tests")?;

@@ -17,7 +17,7 @@ pub const MAGIC: [u8; 8] = *b"\x89KPKG\r\n\x1a";
 /// The major version that this build writes, and the only one that it reads.
 pub const PACK_MAJOR: u16 = 2;
 /// The minor version that this build writes. A higher one only adds sections, and keys of the manifest.
-pub const PACK_MINOR: u16 = 1;
+pub const PACK_MINOR: u16 = 2;
 /// Bytes before the section table.
 pub const HEADER_SIZE: usize = 48;
 /// The largest pack in bytes.
@@ -57,6 +57,8 @@ impl SectionId {
     pub const PROGRAMS: SectionId = SectionId(9);
     /// The keys of the kernel's filter, postcard.
     pub const FILTER_KEYS: SectionId = SectionId(10);
+    /// The same predicate by predicate, postcard.
+    pub const PREDICATE_KEYS: SectionId = SectionId(11);
 
     /// The section's name; `None` for one that this build does not know.
     pub fn name(self) -> Option<&'static str> {
@@ -71,6 +73,7 @@ impl SectionId {
             SectionId::SIGNATURE => "signature",
             SectionId::PROGRAMS => "programs",
             SectionId::FILTER_KEYS => "filter-keys",
+            SectionId::PREDICATE_KEYS => "predicate-keys",
             _ => return None,
         })
     }
@@ -78,7 +81,8 @@ impl SectionId {
     /// The largest size in bytes. The IR's is smaller than the rest, because decoded it takes up to thirty times as much.
     fn limit(self) -> u64 {
         match self {
-            SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS | SectionId::FILTER_KEYS => 16 << 20,
+            SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS => 16 << 20,
+            SectionId::FILTER_KEYS | SectionId::PREDICATE_KEYS => 16 << 20,
             SectionId::SIGNATURE => 64 << 10,
             SectionId::SOURCES | SectionId::TESTS | SectionId::PROGRAMS => 64 << 20,
             _ => 128 << 20,

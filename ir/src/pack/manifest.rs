@@ -275,6 +275,27 @@ pub struct KindKeys {
     pub keys: Vec<FilterKey>,
 }
 
+/// What the kernel asks of events on behalf of each predicate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PredicateKeys {
+    /// All keys, sorted, each once.
+    pub keys: Vec<FilterKey>,
+    /// Who uses which, ascending by predicate. A kind that a predicate can want and that is in none of its entries is wanted
+    /// whole.
+    pub uses: Vec<KeyUse>,
+}
+
+/// The keys of which every event that a predicate can want, of some kinds, has one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// The predicate's number.
+    pub predicate: u32,
+    /// The kinds' numbers, ascending.
+    pub kinds: Vec<u16>,
+    /// Numbers of the keys, ascending; none when the predicate is never true of these kinds.
+    pub keys: Vec<u32>,
+}
+
 /// A key that the kernel can look for. Texts are in ASCII lower case, and the kernel ignores the case of what it compares
 /// with them; an event with anything that it cannot compare passes, and a key `\\` says that such events are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use std::thread;
 use kestrel_engine::control::{Question, Response};
 use kestrel_engine::live::Wanted;
 use kestrel_engine::session::suppression::SuppressionOptions;
-use kestrel_engine::session::{NamedPack, PreparedPacks, Session, SessionOptions, TrustedKeys};
+use kestrel_engine::session::{NamedPack, PreparedPacks, Session, SessionOptions, System, TrustedKeys};
 use kestrel_ir::event::FieldTable;
 
 use super::super::options::{CacheTarget, RunOptions};
@@ -52,6 +52,7 @@ pub(super) struct Built {
 struct Builder {
     paths: Vec<PathBuf>,
     trusted: TrustedKeys,
+    system: System,
     session: SessionOptions,
     suppression: SuppressionOptions,
     code_cache: CacheTarget,
@@ -87,6 +88,7 @@ impl Reloader {
         let builder = Builder {
             paths: options.packs.clone(),
             trusted,
+            system: options.system,
             session: options.session,
             suppression: options.suppression.clone(),
             code_cache: options.code_cache.clone(),
@@ -158,7 +160,7 @@ impl Builder {
         let (packs, mut warnings) = match kept {
             Some(packs) => (packs, Vec::new()),
             None => {
-                let (packs, copies) = read_packs(&self.paths, &self.trusted)?;
+                let (packs, copies) = read_packs(&self.paths, &self.trusted, self.system)?;
                 (packs.into(), copies)
             }
         };
