@@ -43,6 +43,7 @@ mod fields;
 mod filter;
 mod host;
 mod ledger;
+mod losses;
 mod names;
 mod network;
 mod pace;
@@ -63,6 +64,7 @@ pub use error::LiveError;
 pub use fallback::FallbackSource;
 pub use filter::KernelFilter;
 pub use ledger::{KindLedger, Ledger};
+pub use losses::{Loss, LossNews};
 pub use probe::{Check, kernel_support};
 pub use source::{MatrixRow, Source, Tier, matrix, sources};
 pub use wanted::Wanted;
@@ -401,6 +403,11 @@ impl LiveSource {
     /// The processes of the host, as far as the events given out so far tell.
     pub fn processes(&self) -> &ProcessTable {
         self.translator.table()
+    }
+
+    /// What this source tells of its losses while events are polled.
+    pub fn losses(&self) -> LossNews {
+        self.translator.losses()
     }
 
     /// What became of every event, read from the kernel and from this side.

@@ -22,12 +22,14 @@ use kestrel_ir::pack::Manifest;
 use kestrel_schema::{EventFields, Schema};
 use serde_json::Value as Json;
 
+use crate::live::Loss;
 use crate::program::{PreparedPrograms, ProgramOptions};
 use crate::runtime::profile::Profile;
 use crate::runtime::{PreparedRuntime, RuntimeKind};
 
 mod error;
 mod explain;
+mod losses;
 mod packs;
 pub mod parallel;
 mod prepared;
@@ -39,6 +41,7 @@ mod system;
 mod trust;
 
 pub use error::SessionError;
+use losses::Losses;
 pub use packs::{NamedPack, without_copies};
 use parallel::{Chunk, ChunkItem};
 pub use prepared::{CodeCounters, PreparedPacks};
@@ -130,6 +133,8 @@ pub struct Session {
     reorder: Option<ReorderBuffer>,
     /// What packs counted that were replaced.
     past: Past,
+    /// What the source lost.
+    losses: Losses,
 }
 
 struct RunningPack {
@@ -197,7 +202,13 @@ impl Session {
             suppressor: Suppressor::new(packs.packs, &SuppressionOptions::default())?,
             reorder: None,
             past: Past::default(),
+            losses: Losses::default(),
         })
+    }
+
+    /// The source has lost events: alerts whose events are around that say so.
+    pub fn note_loss(&mut self, loss: Loss) {
+        self.losses.note(loss);
     }
 
     /// Has events wait for earlier ones. For before the first event.
@@ -351,7 +362,7 @@ impl Session {
     pub fn end_suppression(&mut self, sink: &mut dyn FnMut(&Alert)) {
         if let Some(suppressor) = &mut self.suppressor {
             suppressor.finish();
-            summarise(&self.packs, suppressor, &mut self.alerts, sink);
+            summarise(&self.packs, &self.losses, suppressor, &mut self.alerts, sink);
         }
     }
 
@@ -367,7 +378,7 @@ impl Session {
         if self.packs.len() > 1 {
             self.told.sort_by_key(|(_, found)| found.told);
         }
-        let Session { packs, told, suppressor, alerts, disabled_matches, .. } = self;
+        let Session { packs, told, suppressor, alerts, disabled_matches, losses, .. } = self;
         for (number, mut found) in told.drain(..) {
             let Some(pack) = packs.get(number) else { continue };
             if !pack.is_enabled(&found) {
@@ -377,18 +388,18 @@ impl Session {
             if let Some(suppressor) = suppressor {
                 suppressor.advance(found.told);
                 let admitted = suppressor.admit(number, found);
-                summarise(packs, suppressor, alerts, sink);
+                summarise(packs, losses, suppressor, alerts, sink);
                 match admitted {
                     Some(admitted) => found = admitted,
                     None => continue,
                 }
             }
             *alerts += 1;
-            sink(&pack.alert(number, &found));
+            sink(&pack.alert(number, &found, losses));
         }
         if let Some(suppressor) = suppressor {
             suppressor.advance(u64::MAX);
-            summarise(packs, suppressor, alerts, sink);
+            summarise(packs, losses, suppressor, alerts, sink);
         }
     }
 
@@ -458,17 +469,23 @@ impl RunningPack {
         self.enabled.get(found.rule.index()) != Some(&false)
     }
 
-    fn alert(&self, pack: usize, found: &Match) -> Alert {
-        Alert { pack, rule: found.rule.index(), line: self.maker.line(found) }
+    fn alert(&self, pack: usize, found: &Match, losses: &Losses) -> Alert {
+        Alert { pack, rule: found.rule.index(), line: self.maker.line_with_losses(found, losses.within(found)) }
     }
 }
 
 /// Tells the summaries of the groups that ended.
-fn summarise(packs: &[RunningPack], suppressor: &mut Suppressor, alerts: &mut u64, sink: &mut dyn FnMut(&Alert)) {
+fn summarise(
+    packs: &[RunningPack],
+    losses: &Losses,
+    suppressor: &mut Suppressor,
+    alerts: &mut u64,
+    sink: &mut dyn FnMut(&Alert),
+) {
     for ended in suppressor.take_ended() {
         let Ended { pack: number, last, .. } = &ended;
         let Some(pack) = packs.get(*number) else { continue };
-        let mut alert = pack.alert(*number, last);
+        let mut alert = pack.alert(*number, last, losses);
         alert.line = ended.line(&alert.line);
         *alerts += 1;
         sink(&alert);

@@ -47,10 +47,15 @@ impl AlertMaker {
     ///
     /// The id is a hash over the rule and the events' documents, so the same match has the same id in every run.
     pub fn line(&self, found: &Match) -> String {
-        self.document(found).to_string()
+        self.line_with_losses(found, 0)
     }
 
-    fn document(&self, found: &Match) -> Json {
+    /// The same, and that the source lost so many events while those of the match came.
+    pub fn line_with_losses(&self, found: &Match, losses: u64) -> String {
+        self.document(found, losses).to_string()
+    }
+
+    fn document(&self, found: &Match, losses: u64) -> Json {
         let documents: Vec<Json> = found
             .events
             .iter()
@@ -81,6 +86,9 @@ impl AlertMaker {
         .collect();
         if !doubts.is_empty() {
             kestrel.insert("doubts".to_owned(), doubts.into());
+        }
+        if losses > 0 {
+            kestrel.insert("losses".to_owned(), json!({ "events": losses }));
         }
         if let Some(findings) = &found.findings {
             if !findings.messages.is_empty() {

@@ -110,6 +110,24 @@ fn bypass_text(bypass: &Json) -> String {
     format!("{}: {blind} cannot match, {} see less", plain(&names.join(", ")), number("narrowed_rules"))
 }
 
+/// What became of the events of a kind, for people; what is nothing is left out.
+fn kind_text(name: &str, kind: &Json) -> String {
+    let sum = |names: &[&str]| {
+        let parts = names.iter().filter_map(|part| Some((kind[part].as_u64().filter(|count| *count > 0)?, part)));
+        let parts: Vec<String> = parts.map(|(count, part)| format!("{count} {part}")).collect();
+        if parts.is_empty() { "0".to_owned() } else { parts.join(" + ") }
+    };
+    let count = |name: &str| kind[name].as_u64().unwrap_or(0);
+    format!(
+        "{}: {} produced = {}; {} received = {}",
+        plain(name),
+        count("produced"),
+        sum(&["ignored", "filtered", "dropped", "sent"]),
+        count("received"),
+        sum(&["delivered", "upkeep", "repeated", "unchanged"])
+    )
+}
+
 /// What a reload did, for people.
 fn reload_text(reload: &Json) -> String {
     let mut out = format!("{}\n", plain(reload["summary"].as_str().unwrap_or("done")));
@@ -174,6 +192,9 @@ fn status_text(status: &Json) -> String {
             number("/ledger/matched")
         ),
     );
+    for (name, kind) in status.pointer("/live/kinds").and_then(Json::as_object).into_iter().flatten() {
+        line("kind", kind_text(name, kind));
+    }
     line(
         "state",
         format!(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use kestrel_bpf::record::Kind;
 use kestrel_engine::control::{Question, Request, Response};
-use kestrel_engine::live::{HostSource, KernelFilter, KindSet, LiveError, LiveOptions, Wanted};
+use kestrel_engine::live::{HostSource, KernelFilter, KindSet, LiveError, LiveOptions, LossNews, Wanted};
 use kestrel_engine::session::{Session, TrustedKeys};
 use kestrel_engine::stats::{LossLedger, counted};
 use kestrel_ir::event::{Event, FieldTable};
@@ -87,6 +87,7 @@ struct Live<'o> {
     /// What the source is not to give all the same.
     bypassed: KindSet,
     reloader: Reloader,
+    losses: LossNews,
     table: FieldTable,
     schema: Schema,
 }
@@ -104,8 +105,8 @@ impl<'o> Live<'o> {
         session.reorder(options.reorder);
         let run = Run::new(options, packs, session, "live")?;
         let reloader = Reloader::new(options, trusted, source.fields());
-        let table = source.fields().clone();
-        let mut live = Live { run, source, wanted, bypassed, reloader, table, schema: Schema::ecs() };
+        let (table, losses) = (source.fields().clone(), source.losses());
+        let mut live = Live { run, source, wanted, bypassed, reloader, losses, table, schema: Schema::ecs() };
         live.count_bypassed();
         say(&format!("live on this host: {}, alerts to {}", live.what_runs(), live.run.target_names()));
         live.tell_limits();
@@ -152,8 +153,12 @@ impl<'o> Live<'o> {
 
     /// Waits for events and gives them to the rules; how many.
     fn poll(&mut self, timeout: Duration) -> Result<usize, LiveError> {
-        let Live { run, source, table, schema, .. } = self;
-        let polled = source.poll(timeout, &mut |event| take(run, table, schema, event));
+        let Live { run, source, losses, table, schema, .. } = self;
+        let polled = source.poll(timeout, &mut |event| {
+            losses.take(|loss| run.session.note_loss(loss));
+            take(run, table, schema, event);
+        });
+        losses.take(|loss| run.session.note_loss(loss));
         run.with_session(|session, hand_on| session.flush(hand_on));
         polled
     }

@@ -7,7 +7,8 @@ use kestrel_bpf::record::Kind;
 use kestrel_ir::event::{Event, FieldTable};
 
 use super::{
-    Demand, Environment, FallbackSource, KernelFilter, KindSet, Ledger, LiveError, LiveOptions, LiveSource, Tier,
+    Demand, Environment, FallbackSource, KernelFilter, KindSet, Ledger, LiveError, LiveOptions, LiveSource, LossNews,
+    Tier,
 };
 
 /// What `--source` says.
@@ -85,6 +86,14 @@ impl HostSource {
         match self {
             HostSource::Kernel(source) => source.fields(),
             HostSource::Fallback(source) => source.fields(),
+        }
+    }
+
+    /// See [`LiveSource::losses`].
+    pub fn losses(&self) -> LossNews {
+        match self {
+            HostSource::Kernel(source) => source.losses(),
+            HostSource::Fallback(source) => source.loss_news(),
         }
     }
 

@@ -84,6 +84,8 @@ pub struct FallbackSource {
     sent: Vec<u64>,
     /// What audit and fanotify lost before they were closed.
     lost: (u64, u64),
+    /// How many losses were told of.
+    told_lost: u64,
 }
 
 impl FallbackSource {
@@ -101,6 +103,7 @@ impl FallbackSource {
             sequence: 0,
             sent: vec![0; Kind::ALL.len()],
             lost: (0, 0),
+            told_lost: 0,
         };
         source.set_kinds(wanted);
         let asked = Kind::ALL.iter().filter(|kind| wanted.contains(**kind)).count();
@@ -201,7 +204,18 @@ impl FallbackSource {
             let read = files.read(&mut |news| writer.file(&news));
             read.map_err(|error| LiveError::system("reading from fanotify", error))?;
         }
+        let (audit, files) = self.losses();
+        let lost = (audit + files).saturating_sub(self.told_lost);
+        if lost > 0 {
+            self.told_lost += lost;
+            self.translator.note_lost(lost);
+        }
         Ok(count)
+    }
+
+    /// As [`LiveSource::losses`](super::LiveSource::losses); a loss is told behind the events that were read with it.
+    pub fn loss_news(&self) -> super::LossNews {
+        self.translator.losses()
     }
 
     /// The kinds that are wanted and cannot be had on this host, and why.

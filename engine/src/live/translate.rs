@@ -15,7 +15,8 @@ use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
 use super::host::Host;
 use super::names::Names;
-use super::{Environment, KindSet, Ledger, LiveOptions};
+use super::sys;
+use super::{Environment, KindSet, Ledger, LiveOptions, Loss, LossNews};
 use crate::process_table::bootstrap::Snapshot;
 use crate::process_table::{EntityId, EntryKind, Facts, Image, ProcessTable};
 
@@ -45,7 +46,8 @@ pub(super) struct Translator {
     enricher: Enricher,
     ledger: Ledger,
     /// The last number of each CPU.
-    sequences: Vec<u64>,
+    sequences: Vec<Place>,
+    losses: LossNews,
     /// The latest time so far, nanoseconds since boot.
     latest: u64,
     ordinal: u64,
@@ -53,6 +55,17 @@ pub(super) struct Translator {
     /// Where texts are put together.
     text: String,
 }
+
+/// The last record of a CPU.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    sequence: u64,
+    /// Nanoseconds since boot.
+    time: u64,
+}
+
+/// The place of losses that are no CPU's.
+const NO_PLACE: u32 = u32::MAX;
 
 /// Whether a record is an event.
 enum News {
@@ -81,6 +94,7 @@ impl Translator {
             enricher: Enricher::new(options.demand),
             ledger: Ledger::default(),
             sequences: Vec::new(),
+            losses: LossNews::default(),
             latest: 0,
             ordinal: 0,
             event: Event::new(),
@@ -172,18 +186,37 @@ impl Translator {
         let cpu = record.header.cpu as usize;
         // The kernel's limit is 8,192 CPUs; a number beyond that is not worth memory.
         if cpu >= self.sequences.len() && cpu < 8_192 {
-            self.sequences.resize(cpu + 1, 0);
+            self.sequences.resize(cpu + 1, Place::default());
         }
-        if let Some(last) = self.sequences.get_mut(cpu) {
-            let sequence = record.header.sequence;
-            if sequence > *last {
-                self.ledger.gaps += sequence - *last - 1;
-                *last = sequence;
-            } else {
-                // A program was interrupted by another between taking its number and its place in the ring.
-                self.ledger.gaps = self.ledger.gaps.saturating_sub(1);
-            }
+        let Some(last) = self.sequences.get_mut(cpu) else { return };
+        let (sequence, time) = (record.header.sequence, record.header.timestamp);
+        let count = if sequence > last.sequence {
+            let missing = sequence - last.sequence - 1;
+            self.ledger.gaps += missing;
+            i64::try_from(missing).unwrap_or(i64::MAX)
+        } else {
+            // A program was interrupted by another between taking its number and its place in the ring.
+            self.ledger.gaps = self.ledger.gaps.saturating_sub(1);
+            -1
+        };
+        if count != 0 {
+            let (since, until) = (self.clock.calendar(last.time), self.clock.calendar(time));
+            self.losses.add(Loss { place: record.header.cpu, since, until, count });
         }
+        last.sequence = last.sequence.max(sequence);
+        last.time = last.time.max(time);
+    }
+
+    /// What is told of losses.
+    pub(super) fn losses(&self) -> LossNews {
+        self.losses.clone()
+    }
+
+    /// Tells of a loss between the last event and now.
+    pub(super) fn note_lost(&self, count: u64) {
+        let now = u64::try_from(sys::boot_clock()).unwrap_or(self.latest);
+        let (since, until) = (self.clock.calendar(self.latest), self.clock.calendar(now.max(self.latest)));
+        self.losses.add(Loss { place: NO_PLACE, since, until, count: i64::try_from(count).unwrap_or(i64::MAX) });
     }
 
     fn in_order(&mut self, timestamp: u64) -> u64 {

@@ -73,7 +73,7 @@ impl Session {
             return 0;
         };
         let ended = suppressor.close_all_but(places);
-        summarise(&self.packs, suppressor, &mut self.alerts, sink);
+        summarise(&self.packs, &self.losses, suppressor, &mut self.alerts, sink);
         suppressor.replace(new, places);
         ended
     }

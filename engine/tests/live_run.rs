@@ -1,4 +1,5 @@
-//! Other packs in the place of those that run: what goes on, what is let go, and a live engine that is told to.
+//! Live engines that are told something while they run: other packs in the place of those that run (what goes on, what is let
+//! go), kinds that are bypassed, losses.
 
 mod fixture;
 
@@ -349,5 +350,44 @@ rule "files" = event p2
     write_pack(&folder.join("p.kpkg"), &live_rules("kestrel-rl-d"), "After");
     assert!(engine.ctl("reload").0);
     assert_eq!(engine.status()["bypass"]["kinds"], serde_json::json!(["file_create"]));
+    assert!(!engine.end().contains("does not balance"));
+}
+
+#[test]
+fn an_alert_says_that_events_were_lost_between_its_own() {
+    let folder = folder("losses-live");
+    let (own, other) = (program(&folder, "kestrel-rl-e"), program(&folder, "kestrel-rl-f"));
+    write_pack(&folder.join("p.kpkg"), &live_rules("kestrel-rl-e"), "Loss");
+    std::fs::write(folder.join("c.toml"), "[live]\nring_bytes = 4096\n").expect("a file");
+    let Some(engine) = Engine::start(&folder, "p.kpkg --config c.toml") else { return };
+    run(&own);
+    engine.wait_for("Loss whole", 1);
+    let mut sleeper = Command::new(&own).arg("1000").spawn().expect("it starts");
+    engine.wait_for("Loss started", 2);
+    signal(&engine.child, "STOP");
+    (0..100).for_each(|_| run(&other));
+    signal(&engine.child, "CONT");
+    // What was lost is known when the next records of the same processor are there.
+    let begun = Instant::now();
+    while engine.status()["live"]["gaps"] == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", engine.status());
+        run(&other);
+    }
+    sleeper.kill().expect("it runs");
+    sleeper.wait().expect("it ends");
+    engine.wait_for("Loss whole", 2);
+    let status = engine.status();
+    let text = std::fs::read_to_string(folder.join("alerts.ndjson")).expect("alerts");
+    let losses: Vec<Option<u64>> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).expect("JSON"))
+        .filter(|alert| alert["rule"]["name"] == "Loss whole")
+        .map(|alert| alert.pointer("/kestrel/losses/events").and_then(Json::as_u64))
+        .collect();
+    assert_eq!(losses[0], None, "nothing was lost then");
+    let (told, dropped) = (losses[1].expect("losses are told"), &status["ledger"]["dropped"]);
+    assert!(told > 0 && told <= dropped.as_u64().expect("a number"), "{told} of {dropped}");
+    let (_, out, _) = engine.ctl("status");
+    assert!(out.contains("kind      exec: ") && out.contains(" dropped"), "{out}");
     assert!(!engine.end().contains("does not balance"));
 }
