@@ -47,9 +47,15 @@ impl Cidr {
         Cidr { network: octets, prefix }
     }
 
-    /// Whether the block holds this address.
+    /// Whether the prefix is one and no host bit is set, which holds for every block that was parsed.
+    pub(crate) fn is_canonical(&self) -> bool {
+        self.prefix <= 128 && Cidr::masked(self.network, self.prefix) == *self
+    }
+
+    /// Whether the block, which is canonical, holds this address.
     pub fn contains(&self, octets: [u8; 16]) -> bool {
-        Cidr::masked(octets, self.prefix.min(128)).network == self.network
+        let differing = u128::from_be_bytes(octets) ^ u128::from_be_bytes(self.network);
+        differing.checked_shr(128 - u32::from(self.prefix.min(128))).unwrap_or(0) == 0
     }
 
     /// The number of leading bits that are fixed, of the 128 of the mapped address.

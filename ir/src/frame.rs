@@ -312,6 +312,13 @@ impl FrameBuilder {
         Frame { bytes: &self.bytes }
     }
 
+    /// Lays `event` out as [`FrameBuilder::build`] does, in memory of the caller's, whose content is replaced.
+    pub fn build_in(&mut self, event: &Event, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.bytes, bytes);
+        self.build(event);
+        std::mem::swap(&mut self.bytes, bytes);
+    }
+
     /// The frame that was built last.
     pub fn frame(&self) -> Frame<'_> {
         Frame { bytes: &self.bytes }

@@ -22,6 +22,7 @@ pub mod guards;
 pub mod interp;
 pub mod layout;
 pub mod model;
+mod names;
 pub mod pack;
 pub mod passes;
 pub mod pattern;

@@ -30,7 +30,6 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::cidr::Cidr;
 use crate::fold::fold;
 use crate::layout::{FieldId, Layout, LayoutField};
 use crate::model::{Atom, Constant, Function, Ir, Node, StringMatch, Value};
@@ -296,7 +295,7 @@ fn check_atom(layout: &Layout, atom: &Atom, place: Place<'_>, problems: &mut Pro
         }
         Atom::Cidr { field, blocks } => {
             check_ascending(blocks, "blocks", place, problems);
-            if let Some(block) = blocks.iter().find(|block| !is_canonical(block)) {
+            if let Some(block) = blocks.iter().find(|block| !block.is_canonical()) {
                 problems.push(place, || format!("block with a prefix of {} bits is not canonical", block.prefix()));
             }
             (*field, &[Ip])
@@ -403,9 +402,4 @@ fn check_finite(value: f64, place: Place<'_>, problems: &mut Problems) {
     if !value.is_finite() {
         problems.push(place, || format!("{value} is not a finite number"));
     }
-}
-
-/// Whether the prefix is possible and no host bit is set; a decoded block may hold anything.
-fn is_canonical(block: &Cidr) -> bool {
-    block.prefix() <= 128 && block.contains(block.network())
 }

@@ -5,8 +5,8 @@
 //! predicates know nothing of other events. What depends on the past, lineage, is told to the event's cache beforehand.
 //!
 //! ```text
-//! frames      | frame 0 | frame 1      | frame 2 |        one run of bytes, each frame 8-aligned
-//! events      | frame, pairs | frame, pairs | …           ranges into the others
+//! frames      | frame 0 | frame 1      | frame 2 |        memory for one event each, kept from batch to batch
+//! events      | frame, pairs | frame, pairs | …           a number and a range into the others
 //! candidates  | p3 p9 | p1 | p3 p4 p9 |                   pairs, event by event
 //! held        | 0  1  | 0  | 1  0  0  |
 //! ```
@@ -14,7 +14,7 @@
 use std::ops::Range;
 
 use kestrel_ir::event::Event;
-use kestrel_ir::frame::Frame;
+use kestrel_ir::frame::{Frame, FrameBuilder};
 use kestrel_ir::model::PredicateId;
 
 use crate::atoms::AtomCache;
@@ -24,13 +24,19 @@ use crate::runtime::RuntimeError;
 pub const MAX_BATCH_EVENTS: usize = 64;
 /// A batch with so many bytes of frames takes no more events.
 const MAX_BATCH_BYTES: usize = 512 << 10;
+/// A frame's memory beyond so many bytes is given back behind its batch.
+const KEPT_FRAME_BYTES: usize = 16 << 10;
 /// Where a frame holds its event's ordinal (`kestrel_ir::frame`).
 const FRAME_ORDINAL: Range<usize> = 24..32;
 
 /// Events that are evaluated together. Keeps its memory when it is cleared.
 #[derive(Debug, Default)]
 pub struct Batch {
-    frames: Vec<u8>,
+    /// The first [`Batch::used`](Self::used) are those of events.
+    frames: Vec<Vec<u8>>,
+    used: usize,
+    /// How many bytes the frames have together.
+    bytes: usize,
     events: Vec<BatchEvent>,
     candidates: Vec<PredicateId>,
     held: Vec<bool>,
@@ -45,8 +51,8 @@ pub struct Batch {
 struct BatchEvent {
     timestamp: i64,
     ordinal: u64,
-    /// Empty for an event that nothing is asked about.
-    frame: Range<usize>,
+    /// `None` for an event that nothing is asked about.
+    frame: Option<usize>,
     pairs: Range<usize>,
 }
 
@@ -76,12 +82,16 @@ impl Batch {
 
     /// Whether it is time to evaluate.
     pub fn is_full(&self) -> bool {
-        self.events.len() >= MAX_BATCH_EVENTS || self.frames.len() >= MAX_BATCH_BYTES
+        self.events.len() >= MAX_BATCH_EVENTS || self.bytes >= MAX_BATCH_BYTES
     }
 
     /// Forgets all events.
     pub fn clear(&mut self) {
-        self.frames.clear();
+        self.frames.iter_mut().take(self.used).for_each(|frame| {
+            frame.clear();
+            frame.shrink_to(KEPT_FRAME_BYTES);
+        });
+        (self.used, self.bytes) = (0, 0);
         self.events.clear();
         self.candidates.clear();
         self.held.clear();
@@ -90,32 +100,56 @@ impl Batch {
 
     /// Adds an event that nothing is asked about yet, and gives its number. `fresh` makes a cache when there are too few.
     pub fn push(&mut self, frame: Frame<'_>, fresh: impl FnOnce() -> AtomCache) -> usize {
+        let place = self.next_frame();
+        if let Some(bytes) = self.frames.get_mut(place) {
+            bytes.extend_from_slice(frame.bytes());
+        }
+        self.add((frame.timestamp(), frame.ordinal()), Some(place), fresh)
+    }
+
+    /// The same of an event whose frame `builder` lays out where it stays.
+    pub fn lay_out(&mut self, event: &Event, builder: &mut FrameBuilder, fresh: impl FnOnce() -> AtomCache) -> usize {
+        let place = self.next_frame();
+        if let Some(bytes) = self.frames.get_mut(place) {
+            builder.build_in(event, bytes);
+        }
+        self.add((event.timestamp, event.ordinal), Some(place), fresh)
+    }
+
+    /// Adds an event that nothing will be asked about, without its frame: only that it came counts.
+    pub fn pass(&mut self, event: &Event) {
+        self.add((event.timestamp, event.ordinal), None, AtomCache::default);
+    }
+
+    /// Empty memory for the next frame.
+    fn next_frame(&mut self) -> usize {
+        if self.used == self.frames.len() {
+            self.frames.push(Vec::new());
+        }
+        self.used += 1;
+        self.used - 1
+    }
+
+    fn add(
+        &mut self,
+        (timestamp, ordinal): (i64, u64),
+        frame: Option<usize>,
+        fresh: impl FnOnce() -> AtomCache,
+    ) -> usize {
         let number = self.events.len();
         match self.caches.get_mut(number) {
             Some(cache) => cache.reset(),
             None => self.caches.push(fresh()),
         }
-        let start = self.frames.len().next_multiple_of(8);
-        self.frames.resize(start, 0);
-        self.frames.extend_from_slice(frame.bytes());
-        self.add(frame.timestamp(), frame.ordinal(), start..self.frames.len());
+        self.bytes += frame.and_then(|place| self.frames.get(place)).map_or(0, Vec::len);
+        let pairs = self.candidates.len()..self.candidates.len();
+        self.events.push(BatchEvent { timestamp, ordinal, frame, pairs });
         number
     }
 
-    /// Adds an event that nothing will be asked about, without its frame: only that it came counts.
-    pub fn pass(&mut self, event: &Event) {
-        let (number, end) = (self.events.len(), self.frames.len());
-        if let Some(cache) = self.caches.get_mut(number) {
-            cache.reset();
-        } else {
-            self.caches.push(AtomCache::default());
-        }
-        self.add(event.timestamp, event.ordinal, end..end);
-    }
-
-    fn add(&mut self, timestamp: i64, ordinal: u64, frame: Range<usize>) {
-        let pairs = self.candidates.len()..self.candidates.len();
-        self.events.push(BatchEvent { timestamp, ordinal, frame, pairs });
+    /// A frame's bytes.
+    fn bytes_of(&self, frame: Option<usize>) -> Option<&[u8]> {
+        self.frames.get(frame?).map(Vec::as_slice)
     }
 
     /// Numbers the events anew, from `first` on in their order: for a batch whose events were not yet counted when it was
@@ -124,7 +158,7 @@ impl Batch {
         let Batch { events, frames, .. } = self;
         for (event, ordinal) in events.iter_mut().zip(first..) {
             event.ordinal = ordinal;
-            let frame = frames.get_mut(event.frame.clone());
+            let frame = event.frame.and_then(|place| frames.get_mut(place));
             if let Some(place) = frame.and_then(|frame| frame.get_mut(FRAME_ORDINAL)) {
                 place.copy_from_slice(&ordinal.to_le_bytes());
             }
@@ -146,7 +180,7 @@ impl Batch {
 
     /// The frame of an event; `None` for a number that is not in the batch, and for an event that was passed.
     pub fn frame(&self, event: usize) -> Option<Frame<'_>> {
-        self.events.get(event).and_then(|event| Frame::new(self.frames.get(event.frame.clone())?))
+        self.events.get(event).and_then(|event| Frame::new(self.bytes_of(event.frame)?))
     }
 
     /// What is asked about an event.
@@ -197,15 +231,15 @@ impl Batch {
     /// The frame of an event and what is known of it; `None` as [`Batch::frame`].
     #[inline]
     pub fn frame_and_cache(&mut self, event: usize) -> Option<(Frame<'_>, &mut AtomCache)> {
-        let frame = self.events.get(event)?.frame.clone();
-        Some((Frame::new(self.frames.get(frame)?)?, self.caches.get_mut(event)?))
+        let place = self.events.get(event)?.frame?;
+        Some((Frame::new(self.frames.get(place)?)?, self.caches.get_mut(event)?))
     }
 
     /// One event with all that belongs to it.
     pub fn item(&mut self, event: usize) -> Option<BatchItem<'_>> {
         let BatchEvent { frame, pairs, .. } = self.events.get(event)?.clone();
         Some(BatchItem {
-            frame: Frame::new(self.frames.get(frame)?)?,
+            frame: Frame::new(self.frames.get(frame?)?)?,
             cache: self.caches.get_mut(event)?,
             candidates: self.candidates.get(pairs.clone())?,
             held: self.held.get_mut(pairs)?,

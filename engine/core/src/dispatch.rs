@@ -8,6 +8,7 @@
 //!            │                                                                    predicates whose guard fits the kind,
 //!            ▼                                                                    each filed under its rarest clauses
 //!          each field that is a key for some of them:
+//!            its text ──▶ what it found the last time, if that was not long ago
 //!            its text, folded ──▶ hash table       names, extensions, paths
 //!                             └─▶ one automaton    prefixes, suffixes, infixes of all of them together
 //!            its number ────────▶ hash table       ports, ids
@@ -19,17 +20,18 @@
 use std::collections::HashMap;
 
 use kestrel_ir::event::{Event, FieldTable, FieldValue};
-use kestrel_ir::fold::fold_with;
 use kestrel_ir::frame::Frame;
 use kestrel_ir::model::{Ir, PredicateId};
 use rustc_hash::FxBuildHasher;
 
 use crate::atoms::{AtomCache, Atoms};
 use index::{KindIndex, Posting};
+use memo::Memo;
 use plan::{Plan, Symbol};
 
 mod choice;
 mod index;
+mod memo;
 mod plan;
 
 /// The most kinds of events with an index of their own; the others share one that leaves the kind to the predicates.
@@ -54,6 +56,8 @@ pub struct Dispatch {
     index_bytes: usize,
     /// The index for events of a kind too many.
     any_kind: Option<KindIndex>,
+    /// How many indexes of fields there are in all of them.
+    fields: u32,
     events: u64,
     observed: u64,
     rebuild_at: u64,
@@ -65,6 +69,7 @@ struct Scratch {
     symbols: Vec<Symbol>,
     folded: String,
     found: Found,
+    memo: Memo,
 }
 
 /// What was found for one event.
@@ -109,6 +114,7 @@ impl Dispatch {
             indexes: Vec::new(),
             index_bytes: 0,
             any_kind: None,
+            fields: 0,
             events: 0,
             observed: 0,
             rebuild_at: OBSERVED_AT_FIRST,
@@ -123,20 +129,19 @@ impl Dispatch {
     pub fn candidates(&mut self, event: &Event, out: &mut Vec<PredicateId>) {
         self.events += 1;
         let start = out.len();
-        let Dispatch {
-            plan, kinds, indexes, index_bytes, any_kind, scratch: Scratch { symbols, folded, found }, ..
-        } = self;
+        let Dispatch { plan, kinds, indexes, index_bytes, any_kind, fields, scratch, .. } = self;
+        let Scratch { symbols, folded, found, memo } = scratch;
         plan.symbols_of(event, folded, symbols);
         let index = match kinds.get(symbols.as_slice()) {
             Some(&kind) => indexes.get(kind),
             None if indexes.len() < MAX_KINDS && *index_bytes < MAX_INDEX_BYTES => {
                 kinds.insert(symbols.as_slice().into(), indexes.len());
-                let index = KindIndex::new(plan, Some(symbols));
+                let index = KindIndex::new(plan, Some(symbols), fields);
                 *index_bytes = index_bytes.saturating_add(index.size());
                 indexes.push(index);
                 indexes.last()
             }
-            None => Some(&*any_kind.get_or_insert_with(|| KindIndex::new(plan, None))),
+            None => Some(&*any_kind.get_or_insert_with(|| KindIndex::new(plan, None, fields))),
         };
         let Some(index) = index else { return };
         found.begin();
@@ -145,8 +150,7 @@ impl Dispatch {
             let Some(field) = index.field(entry.field()) else { continue };
             match entry.value() {
                 FieldValue::Text(text) => {
-                    let text = fold_with(text, folded);
-                    field.find_text(text, |postings| found.note(postings, &index.clauses, out));
+                    field.find_text(text, memo, folded, |postings| found.note(postings, &index.clauses, out));
                 }
                 FieldValue::Integer(value) => found.note(field.find_number(value), &index.clauses, out),
                 _ => {}
@@ -178,6 +182,8 @@ impl Dispatch {
             self.indexes.clear();
             self.index_bytes = 0;
             self.any_kind = None;
+            self.fields = 0;
+            self.scratch.memo.clear();
         }
     }
 }

@@ -132,14 +132,28 @@ impl Shard {
         if self.bytes() > LOOK_AHEAD_BYTES {
             std::hint::black_box(self.look_ahead(items, batch));
         }
-        for (number, event) in batch.events().iter().enumerate() {
+        let Some(end) = batch.events().last().map(|event| event.now) else { return };
+        let mut number = 0;
+        while let Some(event) = batch.events().get(number) {
+            // Unless something becomes due in this batch, only events with work for this shard matter.
+            if !self.wheel.is_due(end) {
+                match items.first().map(|item| item.event as usize) {
+                    Some(next) if next > number => {
+                        number = next;
+                        continue;
+                    }
+                    Some(_) => {}
+                    None => break,
+                }
+            }
             self.now = event.now;
             if self.wheel.is_due(event.now) {
                 self.fire(&plan, event.serial, event.ordinal, out);
             }
             let count = items.iter().take_while(|item| item.event as usize == number).count();
-            let Some((of_event, rest)) = items.split_at_checked(count) else { continue };
+            let Some((of_event, rest)) = items.split_at_checked(count) else { break };
             items = rest;
+            number += 1;
             if of_event.is_empty() {
                 continue;
             }
@@ -153,6 +167,7 @@ impl Shard {
                 self.blocks.release(std::mem::replace(&mut self.kept, NONE));
             }
         }
+        self.now = end;
     }
 
     /// The end of the events: appends what still waits for time to pass.

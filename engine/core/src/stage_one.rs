@@ -96,8 +96,7 @@ impl StageOne {
             self.batch.pass(event);
             return self.batch.is_full();
         }
-        let frame = self.builder.build(event);
-        let number = self.batch.push(frame, || self.atoms.cache());
+        let number = self.batch.lay_out(event, &mut self.builder, || self.atoms.cache());
         if observe && let Some(item) = self.batch.item(number) {
             self.dispatch.observe(event, item.frame, &self.atoms, item.cache);
             item.cache.reset();

@@ -38,8 +38,13 @@ pub(super) struct Wildcards {
     suffixes: Ends,
     infixes: Option<Infixes>,
     segments: Box<[Segments]>,
+    /// Those that begin with `?`, without it: for the text behind its first character. Paths of any drive begin so.
+    behind_one: Option<Box<Wildcards>>,
     rest: Box<[Box<str>]>,
 }
+
+/// So many `?` at the start of a pattern are taken off.
+const MAX_LEADING: usize = 4;
 
 /// Prefixes or suffixes, with their different lengths in bytes, ascending.
 #[derive(Debug)]
@@ -84,7 +89,8 @@ impl StringTest {
     /// Exact strings or wildcard patterns.
     pub(super) fn list(matching: StringMatch, strings: &[String]) -> StringTest {
         if matching == StringMatch::Wildcard && strings.iter().any(|pattern| has_wildcard(pattern)) {
-            StringTest::Wildcards(Box::new(Wildcards::new(strings)))
+            let patterns: Vec<&str> = strings.iter().map(String::as_str).collect();
+            StringTest::Wildcards(Box::new(Wildcards::new(&patterns, MAX_LEADING)))
         } else {
             StringTest::Exact(StringSet::new(strings.iter().map(String::as_str)))
         }
@@ -109,13 +115,17 @@ impl StringTest {
 }
 
 impl Wildcards {
-    fn new(patterns: &[String]) -> Wildcards {
+    /// Sorts patterns, of which at most `leading` `?` at the start are taken off.
+    fn new(patterns: &[&str], leading: usize) -> Wildcards {
         let mut everything = false;
         let (mut exact, mut prefixes, mut suffixes, mut infixes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut segments, mut rest) = (Vec::new(), Vec::new());
-        for pattern in patterns {
+        let (mut segments, mut behind_one, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for &pattern in patterns {
             if pattern.contains('?') {
-                rest.push(pattern.as_str().into());
+                match pattern.strip_prefix('?').filter(|_| leading > 0) {
+                    Some(behind) => behind_one.push(behind),
+                    None => rest.push(pattern.into()),
+                }
                 continue;
             }
             let parts: Vec<&str> = pattern.split('*').collect();
@@ -146,6 +156,7 @@ impl Wildcards {
                 _ => Some(Infixes::many(&infixes)),
             },
             segments: segments.into(),
+            behind_one: (!behind_one.is_empty()).then(|| Box::new(Wildcards::new(&behind_one, leading - 1))),
             rest: rest.into(),
         }
     }
@@ -157,6 +168,10 @@ impl Wildcards {
             || self.suffixes.any(|length| text.get(text.len().checked_sub(length)?..))
             || self.infixes.as_ref().is_some_and(|infixes| infixes.is_in(text))
             || self.segments.iter().any(|segments| segments.matches(text))
+            || self.behind_one.as_ref().is_some_and(|wildcards| {
+                let mut characters = text.chars();
+                characters.next().is_some() && wildcards.matches(characters.as_str())
+            })
             || self.rest.iter().any(|pattern| wildcard_matches(pattern, text))
     }
 }

@@ -15,7 +15,7 @@ fn strings(strings: &[&str]) -> Vec<String> {
 fn wildcard_shapes_match_as_the_pattern_says() {
     let patterns = [
         "", "*", "**", "a", "a*", "*a", "*a*", "a*b", "ab*ba", "*a*b*", "a*b*c", "a**c", "?", "a?c*", "*?b", "aba*aba",
-        "ä*", "*ä", "*ä*", "*ab*ab*", "b*",
+        "ä*", "*ä", "*ä*", "*ab*ab*", "b*", "?*", "?a*", "??", "??b*", "?*b", "?b?a", "??????a*", "?ä",
     ];
     let texts = [
         "", "a", "b", "ab", "ba", "aba", "abba", "abaaba", "abc", "a\nc", "axbxc", "ä", "aä", "äa", "abab", "cab", "x",

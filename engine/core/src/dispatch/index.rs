@@ -7,11 +7,13 @@ use aho_corasick::dfa::DFA;
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, BuildError, MatchKind};
 use kestrel_ir::event::FieldNumber;
+use kestrel_ir::fold::fold_with;
 use kestrel_ir::model::PredicateId;
 use kestrel_ir::pattern::Anchor;
 use rustc_hash::FxBuildHasher;
 
 use super::choice::{MAX_CLAUSES, choose};
+use super::memo::{Lists, Look, Memo};
 use super::plan::{Key, KeyValue, Plan, Symbol};
 
 /// One of the clauses that a predicate is filed under.
@@ -39,11 +41,16 @@ pub(super) struct KindIndex {
 /// What the values of one field find.
 #[derive(Debug, Default)]
 pub(super) struct FieldIndex {
+    /// Its own among the indexes of all kinds and fields.
+    number: u32,
     /// Bit n: there is a text of n bytes; bit 63 stands for all longer ones.
     lengths: u64,
-    texts: HashMap<Box<str>, Vec<Posting>, FxBuildHasher>,
-    numbers: HashMap<i64, Vec<Posting>, FxBuildHasher>,
+    /// By text its place in `lists`.
+    texts: HashMap<Box<str>, u32, FxBuildHasher>,
+    numbers: HashMap<i64, u32, FxBuildHasher>,
     parts: Option<Parts>,
+    /// What is found.
+    lists: Vec<Vec<Posting>>,
 }
 
 /// Parts of texts, all looked for at once.
@@ -59,7 +66,7 @@ struct Parts {
 struct Part {
     anchor: Anchor,
     length: usize,
-    postings: Vec<Posting>,
+    list: u32,
 }
 
 /// About what a key takes beside its text and its predicates, in bytes.
@@ -123,12 +130,12 @@ fn find_all<A: Automaton>(automaton: &A, text: &[u8], mut tell: impl FnMut(usize
 #[derive(Default)]
 struct Gathered {
     index: FieldIndex,
-    parts: HashMap<(Box<str>, Anchor), Vec<Posting>, FxBuildHasher>,
+    parts: HashMap<(Box<str>, Anchor), u32, FxBuildHasher>,
 }
 
 impl KindIndex {
-    /// The index of events with these symbols, or of events whatever their kind is.
-    pub(super) fn new(plan: &Plan, symbols: Option<&[Symbol]>) -> KindIndex {
+    /// The index of events with these symbols, or of events whatever their kind is. `fields` counts the indexes of fields.
+    pub(super) fn new(plan: &Plan, symbols: Option<&[Symbol]>, fields: &mut u32) -> KindIndex {
         let of_kind = plan.predicates.iter().filter(|plan| symbols.is_none_or(|symbols| plan.is_about(symbols)));
         let (mut always, mut clauses) = (Vec::new(), vec![0; plan.count]);
         let mut gathered: Vec<(FieldNumber, Gathered)> = Vec::new();
@@ -158,7 +165,8 @@ impl KindIndex {
             // A pack has at most some thousand fields: more than 65,534 keys are not built, and their predicates are
             // candidates for every event.
             match (gathered.finish(), u16::try_from(index.fields.len() + 1)) {
-                (Ok(built), Ok(place)) => {
+                (Ok(mut built), Ok(place)) => {
+                    (built.number, *fields) = (*fields, *fields + 1);
                     index.fields.push(built);
                     let number = field.0 as usize;
                     if index.places.len() <= number {
@@ -202,15 +210,22 @@ impl KindIndex {
 
 impl Gathered {
     fn add(&mut self, value: &KeyValue, posting: Posting) {
-        let postings = match value {
+        let FieldIndex { lengths, texts, numbers, lists, .. } = &mut self.index;
+        let next = lists.len() as u32;
+        let list = *match value {
             KeyValue::Text(text) => {
-                self.index.lengths |= length_bit(text);
-                self.index.texts.entry(text.clone()).or_default()
+                *lengths |= length_bit(text);
+                texts.entry(text.clone()).or_insert(next)
             }
-            KeyValue::Number(number) => self.index.numbers.entry(*number).or_default(),
-            KeyValue::Part(part, anchor) => self.parts.entry((part.clone(), *anchor)).or_default(),
+            KeyValue::Number(number) => numbers.entry(*number).or_insert(next),
+            KeyValue::Part(part, anchor) => self.parts.entry((part.clone(), *anchor)).or_insert(next),
         };
-        if postings.last() != Some(&posting) {
+        if list == next {
+            lists.push(Vec::new());
+        }
+        if let Some(postings) = lists.get_mut(list as usize)
+            && postings.last() != Some(&posting)
+        {
             postings.push(posting);
         }
     }
@@ -224,63 +239,85 @@ impl Gathered {
         parts.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         match PartsAutomaton::new(parts.iter().map(|((text, _), _)| &**text)) {
             Ok(automaton) => {
-                let found = parts
-                    .into_iter()
-                    .map(|((text, anchor), postings)| Part { anchor, length: text.len(), postings })
-                    .collect();
+                let found =
+                    parts.into_iter().map(|((text, anchor), list)| Part { anchor, length: text.len(), list }).collect();
                 self.index.parts = Some(Parts { automaton, found });
                 Ok(self.index)
             }
-            Err(_) => {
-                let mut all = self.index.predicates();
-                all.extend(parts.into_iter().flat_map(|(_, postings)| postings).map(|posting| posting.predicate));
-                Err(all)
-            }
+            Err(_) => Err(self.index.predicates()),
         }
     }
 }
 
 impl FieldIndex {
     fn predicates(&self) -> Vec<PredicateId> {
-        let parts = self.parts.iter().flat_map(|parts| &parts.found).map(|part| &part.postings);
-        let postings = self.texts.values().chain(self.numbers.values()).chain(parts).flatten();
-        postings.map(|posting| posting.predicate).collect()
+        self.lists.iter().flatten().map(|posting| posting.predicate).collect()
     }
 
     fn size(&self) -> usize {
-        let lists = |postings: &Vec<Posting>| ENTRY + postings.len() * size_of::<Posting>();
-        let texts: usize = self.texts.iter().map(|(text, postings)| text.len() + lists(postings)).sum();
-        let numbers: usize = self.numbers.values().map(lists).sum();
-        let parts = self.parts.as_ref().map_or(0, |parts| {
-            parts.automaton.size() + parts.found.iter().map(|part| lists(&part.postings)).sum::<usize>()
-        });
-        texts + numbers + parts
+        let texts: usize = self.texts.keys().map(|text| text.len()).sum();
+        let parts = self.parts.as_ref().map_or(0, |parts| parts.automaton.size());
+        let postings: usize = self.lists.iter().map(|list| ENTRY + list.len() * size_of::<Posting>()).sum();
+        texts + parts + postings
     }
 
-    /// Tells what a text finds; it is folded.
-    pub(super) fn find_text(&self, text: &str, mut tell: impl FnMut(&[Posting])) {
+    /// Tells what a text finds. `folded` is memory to fold it in.
+    pub(super) fn find_text(&self, text: &str, memo: &mut Memo, folded: &mut String, tell: impl FnMut(&[Posting])) {
+        if self.parts.is_none() {
+            return self.search(fold_with(text, folded), tell);
+        }
+        match memo.look(self.number, text) {
+            Look::Found(lists) => lists.iter().map(|list| self.list(list)).for_each(tell),
+            Look::Unknown(place) => {
+                let lists = self.search_and_tell(fold_with(text, folded), tell);
+                memo.remember(place, self.number, text, lists);
+            }
+            Look::Aside => self.search(fold_with(text, folded), tell),
+        }
+    }
+
+    fn search_and_tell(&self, text: &str, mut tell: impl FnMut(&[Posting])) -> Lists {
+        let mut lists = Lists::default();
+        self.lists_of(text, |list| {
+            lists.push(list);
+            tell(self.list(list));
+        });
+        lists
+    }
+
+    fn search(&self, text: &str, mut tell: impl FnMut(&[Posting])) {
+        self.lists_of(text, |list| tell(self.list(list)));
+    }
+
+    /// Tells the numbers of the lists that a text finds; it is folded.
+    #[inline]
+    fn lists_of(&self, text: &str, mut tell: impl FnMut(u32)) {
         if self.lengths & length_bit(text) != 0
-            && let Some(postings) = self.texts.get(text)
+            && let Some(&list) = self.texts.get(text)
         {
-            tell(postings);
+            tell(list);
         }
         let Some(parts) = &self.parts else { return };
         parts.automaton.find(text, |number, end| {
-            let Some(Part { anchor, length, postings }) = parts.found.get(number) else { return };
+            let Some(&Part { anchor, length, list }) = parts.found.get(number) else { return };
             let stands = match anchor {
-                Anchor::Start => end == *length,
+                Anchor::Start => end == length,
                 Anchor::Anywhere => true,
                 Anchor::End => end == text.len(),
             };
             if stands {
-                tell(postings);
+                tell(list);
             }
         });
     }
 
+    fn list(&self, number: u32) -> &[Posting] {
+        self.lists.get(number as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// What a number finds.
     pub(super) fn find_number(&self, number: i64) -> &[Posting] {
-        self.numbers.get(&number).map_or(&[], Vec::as_slice)
+        self.numbers.get(&number).map_or(&[], |&list| self.list(list))
     }
 }
 

@@ -21,8 +21,11 @@ const GUESS_WEIGHT: f64 = 4.0;
 /// All predicates.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// By field number.
-    kind_fields: Vec<Option<HashMap<Box<str>, Symbol, FxBuildHasher>>>,
+    /// The symbols of the values of each kind field.
+    kind_symbols: Vec<HashMap<Box<str>, Symbol, FxBuildHasher>>,
+    /// By field number: one more than the field's place in `kind_symbols`, 0 for a field that says nothing of the kind. One
+    /// byte each, because every value of every event asks.
+    kind_places: Vec<u8>,
     pub(super) predicates: Vec<PredicatePlan>,
     /// How many predicates the pack has, with those that are never true.
     pub(super) count: usize,
@@ -75,7 +78,8 @@ struct FieldStatistics {
 impl Plan {
     pub(super) fn new(ir: &Ir, table: &FieldTable) -> Plan {
         let mut plan = Plan {
-            kind_fields: vec![None; table.len()],
+            kind_symbols: Vec::new(),
+            kind_places: vec![0; table.len()],
             predicates: Vec::new(),
             count: ir.predicates.len(),
             fields: vec![FieldStatistics::default(); table.len()],
@@ -113,7 +117,7 @@ impl Plan {
         let texts: Vec<(FieldNumber, &Vec<String>)> = clause.atoms.iter().map(texts_of).collect::<Option<_>>()?;
         let mut wanted = Vec::new();
         for (field, strings) in texts {
-            let known = self.kind_fields.get_mut(field.0 as usize)?.get_or_insert_default();
+            let known = self.symbols_in(field)?;
             for text in strings {
                 wanted.push(*known.entry(fold(text).into()).or_insert_with(|| {
                     *symbols += 1;
@@ -126,11 +130,22 @@ impl Plan {
         Some(wanted)
     }
 
+    /// The symbols of a kind field's values, made when it is the first that names the field.
+    fn symbols_in(&mut self, field: FieldNumber) -> Option<&mut HashMap<Box<str>, Symbol, FxBuildHasher>> {
+        let place = self.kind_places.get_mut(field.0 as usize)?;
+        if *place == 0 {
+            *place = u8::try_from(self.kind_symbols.len() + 1).ok()?;
+            self.kind_symbols.push(HashMap::default());
+        }
+        self.kind_symbols.get_mut(usize::from(*place) - 1)
+    }
+
     /// The symbols that an event has, sorted.
     pub(super) fn symbols_of(&self, event: &Event, folded: &mut String, out: &mut Vec<Symbol>) {
         out.clear();
         for entry in event.entries() {
-            let Some(Some(known)) = self.kind_fields.get(entry.field().0 as usize) else { continue };
+            let Some(&place @ 1..) = self.kind_places.get(entry.field().0 as usize) else { continue };
+            let Some(known) = self.kind_symbols.get(usize::from(place) - 1) else { continue };
             if let FieldValue::Text(text) = entry.value() {
                 out.extend(known.get(fold_with(text, folded)));
             }
