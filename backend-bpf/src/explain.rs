@@ -72,8 +72,8 @@ pub(crate) fn why(
     why
 }
 
-/// What the kernel looks for beside the kind. The events that build up the process table always come, whatever is asked
-/// of them.
+/// What the kernel looks for beside the kind. The events that build up the process table come all the same, but say that
+/// no rule wants them.
 fn push_keys(why: &mut String, predicate: PredicateId, wanted: &[u16], kinds: &[EventKind], keys: &Keys) {
     let name = |kind: &u16| kinds.iter().find(|known| known.id == *kind).map_or("?", |known| known.name);
     let has_keys = |kind: &&u16| keys.chosen(predicate, **kind).is_some();

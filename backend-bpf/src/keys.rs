@@ -11,10 +11,14 @@
 //!   ──▶ path begins with etc/cron.d  ∨  file name authorized_keys  ∨  file extension service
 //! process.name like~ "*-gnu-ld?"
 //!   ──▶ process name like *-gnu-ld*
+//! not cidrMatch(destination.ip, "127.0.0.0/8", "::1")
+//!   ──▶ destination's address in all but 127.0.0.0/8 ::1/128
 //! ```
 //!
 //! A key is weaker than the value it stands for, never stronger. It is ASCII, in lower case: what a pattern with other
 //! characters or with a backslash matches passes in the kernel as it is. Nothing here knows how the kernel compares.
+
+mod ends;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -57,7 +61,9 @@ impl Keys {
         for kind in kinds {
             let answers = Answers::new(ir, kind);
             let mut all: Vec<FilterKey> = Vec::new();
-            let (mut whole, mut wanted_by_some) = (true, false);
+            // Lineage is told of the ends of all processes.
+            let mut whole = ir.lineage.is_none() || kind.name != "exit";
+            let mut wanted_by_some = false;
             for (index, (predicate, wanted)) in ir.predicates.iter().zip(by_predicate).enumerate() {
                 if !wanted.contains(&kind.id) {
                     continue;
@@ -174,7 +180,7 @@ impl<'i> Answers<'i> {
             let both = match node {
                 Node::Constant(true) => [Answer::Whatever, Answer::Never],
                 Node::Constant(false) => [Answer::Never, Answer::Whatever],
-                Node::Atom(atom) => [answers.atom(*atom), Answer::Whatever],
+                Node::Atom(atom) => [answers.atom(*atom), answers.without(*atom)],
                 Node::Not(operand) => {
                     let [yes, no] = answers.node(*operand).clone();
                     [no, yes]
@@ -212,6 +218,9 @@ impl<'i> Answers<'i> {
         if !has_field(self.ir, id, self.kind) {
             return Answer::Never;
         }
+        if let Some(answer) = self.of_end(id, true) {
+            return answer;
+        }
         let Some((field, keys)) = keys_of_atom(self.ir, id) else { return Answer::Whatever };
         let mut chosen = Chosen { fields: vec![self.ir.layout.name(field).to_owned()], ..Chosen::default() };
         for (cost, key) in keys {
@@ -221,6 +230,11 @@ impl<'i> Answers<'i> {
         chosen.keys.sort_unstable();
         chosen.keys.dedup();
         if chosen.keys.is_empty() { Answer::Never } else { Answer::Keys(Rc::new(chosen)) }
+    }
+
+    /// For an atom that is false.
+    fn without(&self, id: AtomId) -> Answer {
+        self.of_end(id, false).unwrap_or(Answer::Whatever)
     }
 }
 
@@ -457,6 +471,10 @@ const EXTENSION: Cost = 4;
 const PROCESS: Cost = 5;
 const PREFIX: Cost = 6;
 const USER: Cost = 7;
+/// Of a connection's ends.
+const ONE_PORT: Cost = 3;
+const NETWORK: Cost = 4;
+const ALL_BUT_NETWORKS: Cost = 6;
 const EVERYWHERE: Cost = 8;
 
 /// The components of a path's beginning. One of them says less than two.

@@ -2,8 +2,8 @@
 //!
 //! In: a verified [`Ir`] and the kinds of events that there are. Out: a [`Filter`]: the [`FilterMaps`] and [`KindKeys`] that travel in
 //! the pack, and one [`Explanation`] for each predicate of each rule. The kernel drops an event when its kind can satisfy no
-//! predicate, or when it has none of the keys of its kind: names, extensions, folders and beginnings of paths, names and users
-//! of processes. Both are decided here by [`guards`], which let too much through, never too little. This crate loads nothing
+//! predicate, or when it has none of the keys of its kind: names, extensions, folders and beginnings of paths, names, folders
+//! and users of processes, addresses and ports. Both are decided here by [`guards`], which let too much through, never too little. This crate loads nothing
 //! into a kernel.
 //!
 //! ```

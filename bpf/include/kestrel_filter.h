@@ -3,8 +3,8 @@
  * The filter: whether some rule can want the record that stands in a buffer, by what is in it beside its kind.
  *
  * For each kind there is a table of bits (a Bloom filter) with the keys of which every wanted event has one: its file's
- * name, extension, a component or the beginning of its path, the name, folder or user of the process that acts. Two bits
- * are set for each key. Patterns of names are told by what a name must have in it. What stands there by chance lets an
+ * name, extension, a component or the beginning of its path, the name, folder or user of the process that acts, an
+ * address or port of its connection. Two bits are set for each key. Patterns of names are told by what a name must have in it. What stands there by chance lets an
  * event through that nobody wanted, and so does whatever cannot be compared: text that is not ASCII or has a backslash, a
  * path that was cut or is not in order, a process that the kernel side does not know. Nothing is ever dropped because it
  * could not be looked at.
@@ -27,6 +27,11 @@
 #define KESTREL_TEST_FILE_PATTERN 128
 #define KESTREL_TEST_PROCESS_PATTERN 256
 #define KESTREL_TEST_PROCESS_FOLDER 512
+#define KESTREL_TEST_SOURCE_ADDRESS 1024
+#define KESTREL_TEST_DESTINATION_ADDRESS 2048
+#define KESTREL_TEST_SOURCE_PORT 4096
+#define KESTREL_TEST_DESTINATION_PORT 8192
+#define KESTREL_TESTS_OF_NETWORKS 15360
 #define KESTREL_TESTS_OF_FILES 143
 #define KESTREL_TESTS_OF_PROCESSES 784
 
@@ -36,6 +41,8 @@
 #define KESTREL_HASH_BASE 0x100000001b3ULL
 #define KESTREL_HASH_MIX 0x9e3779b97f4a7c15ULL
 #define KESTREL_FEATURE_MIX 0x9e3779b1
+
+#define KESTREL_FAMILY_IPV4 2 /* AF_INET */
 
 /* Two tables for each kind: those of the half that `kestrel_settings.filter_half` names are in use. */
 struct {
@@ -96,19 +103,63 @@ static __always_inline void kestrel_note_edge(struct kestrel_scan *scan, __u32 b
 	kestrel_note_feature(scan, end ? byte : 2, end ? 2 : byte);
 }
 
-/* Whether a name has in it what some pattern asks for; there are `count` of them. */
-static __noinline bool kestrel_has_pattern(const struct kestrel_features *patterns, __u32 count,
-					   const struct kestrel_features *name)
-{
-	__u64 first = name->bits[0], second = name->bits[1];
+/*
+ * What a step through a list of the filter works on. The lists are looked through by bpf_loop, because the verifier follows
+ * a plain loop through each of its rounds, in every program.
+ */
+struct kestrel_search {
+	struct kestrel_filter *filter;
+	const struct kestrel_features *name;
+	struct kestrel_address address;
+	__u32 side; /* of a connection: 0 is its source, 1 its destination */
+	__u32 port;
+	__u64 found;
+};
 
-	for (__u32 place = 0; place < KESTREL_FILTER_PATTERNS; place++) {
-		if (place >= count)
-			break;
-		if (!(patterns[place].bits[0] & ~first) && !(patterns[place].bits[1] & ~second))
-			return true;
-	}
-	return false;
+static __always_inline bool kestrel_has_features(const struct kestrel_features *pattern,
+						 const struct kestrel_features *name)
+{
+	return !(pattern->bits[0] & ~name->bits[0]) && !(pattern->bits[1] & ~name->bits[1]);
+}
+
+static long kestrel_file_pattern_step(__u32 index, struct kestrel_search *search)
+{
+	__u64 place = index;
+
+	kestrel_hide(place); /* so that what is checked is what is used */
+	if (place >= KESTREL_FILTER_PATTERNS)
+		return 1;
+	search->found = kestrel_has_features(&search->filter->files[place], search->name);
+	return search->found;
+}
+
+static long kestrel_process_pattern_step(__u32 index, struct kestrel_search *search)
+{
+	__u64 place = index;
+
+	kestrel_hide(place);
+	if (place >= KESTREL_FILTER_PATTERNS)
+		return 1;
+	search->found = kestrel_has_features(&search->filter->processes[place], search->name);
+	return search->found;
+}
+
+/* Whether a name has in it what some pattern of file names asks for. */
+static __noinline bool kestrel_has_file_pattern(struct kestrel_filter *filter, const struct kestrel_features *name)
+{
+	struct kestrel_search search = { .filter = filter, .name = name };
+
+	bpf_loop(filter->file_patterns, kestrel_file_pattern_step, &search, 0);
+	return search.found;
+}
+
+/* The same for names of processes. */
+static __noinline bool kestrel_has_process_pattern(struct kestrel_filter *filter, const struct kestrel_features *name)
+{
+	struct kestrel_search search = { .filter = filter, .name = name };
+
+	bpf_loop(filter->process_patterns, kestrel_process_pattern_step, &search, 0);
+	return search.found;
 }
 
 /* Ends a component. An empty one, `.`, `..` and one too many are not in order. */
@@ -264,7 +315,7 @@ static __noinline bool kestrel_file_wanted(struct kestrel_scratch *scratch, stru
 	    kestrel_has_key(filter, KESTREL_TEST_FILE_EXTENSION, named->name_extension))
 		return true;
 	if ((filter->tests & KESTREL_TEST_FILE_PATTERN) &&
-	    kestrel_has_pattern(filter->files, filter->file_patterns, &named->name_features))
+	    kestrel_has_file_pattern(filter, &named->name_features))
 		return true;
 	if (!(filter->tests & (KESTREL_TEST_PATH_COMPONENT | KESTREL_TEST_PATH_PREFIX)))
 		return false;
@@ -295,7 +346,7 @@ static __noinline bool kestrel_process_wanted(struct kestrel_scratch *scratch, s
 	    kestrel_has_key(filter, KESTREL_TEST_PROCESS_NAME, actor->name))
 		return true;
 	if ((filter->tests & KESTREL_TEST_PROCESS_PATTERN) &&
-	    kestrel_has_pattern(filter->processes, filter->process_patterns, &actor->features))
+	    kestrel_has_process_pattern(filter, &actor->features))
 		return true;
 	if (!(filter->tests & KESTREL_TEST_PROCESS_FOLDER))
 		return false;
@@ -304,6 +355,84 @@ static __noinline bool kestrel_process_wanted(struct kestrel_scratch *scratch, s
 			return true;
 	}
 	return false;
+}
+
+static __always_inline bool kestrel_not_before(const struct kestrel_address *left, const struct kestrel_address *right)
+{
+	return left->high > right->high || (left->high == right->high && left->low >= right->low);
+}
+
+static long kestrel_address_step(__u32 index, struct kestrel_search *search)
+{
+	const struct kestrel_addresses *range;
+	__u64 place = (__u64)(search->side & 1) * KESTREL_FILTER_RANGES + index;
+
+	kestrel_hide(place);
+	if (place >= 2 * KESTREL_FILTER_RANGES)
+		return 1;
+	range = &search->filter->addresses[0][0] + place;
+	search->found = kestrel_not_before(&search->address, &range->first) &&
+			kestrel_not_before(&range->last, &search->address);
+	return search->found;
+}
+
+static long kestrel_port_step(__u32 index, struct kestrel_search *search)
+{
+	const struct kestrel_ports *range;
+	__u64 place = (__u64)(search->side & 1) * KESTREL_FILTER_RANGES + index;
+
+	kestrel_hide(place);
+	if (place >= 2 * KESTREL_FILTER_RANGES)
+		return 1;
+	range = &search->filter->ports[0][0] + place;
+	search->found = search->port >= range->first && search->port <= range->last;
+	return search->found;
+}
+
+static __always_inline __u64 kestrel_read_number(const __u8 *bytes)
+{
+	__u64 number;
+
+	__builtin_memcpy(&number, bytes, sizeof(number));
+	return __builtin_bswap64(number);
+}
+
+/* Whether one end of the connection is wanted, its own or the other. A port that is not known is 0, and passes. */
+static __noinline bool kestrel_end_wanted(struct kestrel_network *network, struct kestrel_filter *filter, __u32 side,
+					  bool remote)
+{
+	struct kestrel_search search = { .filter = filter, .side = side & 1 };
+	const __u8 *bytes = remote ? network->remote_address : network->local_address;
+
+	search.port = remote ? network->remote_port : network->local_port;
+	if (filter->tests & (KESTREL_TEST_SOURCE_ADDRESS << (side & 1))) {
+		search.address.high = kestrel_read_number(bytes);
+		search.address.low = kestrel_read_number(bytes + 8);
+		if (network->family == KESTREL_FAMILY_IPV4) {
+			search.address.low = 0xffffULL << 32 | search.address.high >> 32;
+			search.address.high = 0;
+		}
+		bpf_loop(filter->address_ranges[side & 1], kestrel_address_step, &search, 0);
+		if (search.found)
+			return true;
+	}
+	if (!(filter->tests & (KESTREL_TEST_SOURCE_PORT << (side & 1))))
+		return false;
+	if (!search.port)
+		return true;
+	bpf_loop(filter->port_ranges[side & 1], kestrel_port_step, &search, 0);
+	return search.found;
+}
+
+/* Whether the connection that the record tells of is wanted. Of an accepted one the source is the other side. */
+static __noinline bool kestrel_network_wanted(struct kestrel_scratch *scratch, struct kestrel_filter *filter)
+{
+	struct kestrel_network *network = &scratch->record.network;
+	bool accepted = network->role == KESTREL_ROLE_ACCEPTED;
+
+	if (scratch->record.header.flags & KESTREL_FLAG_VALUE_UNREADABLE)
+		return true;
+	return kestrel_end_wanted(network, filter, 0, accepted) || kestrel_end_wanted(network, filter, 1, !accepted);
 }
 
 /* Whether some rule can want the record that stands in `scratch`. */
@@ -323,6 +452,8 @@ static __noinline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kin
 		return true;
 	if ((filter->tests & KESTREL_TEST_USER_ID) &&
 	    kestrel_has_key(filter, KESTREL_TEST_USER_ID, scratch->record.task.effective_user_id))
+		return true;
+	if ((filter->tests & KESTREL_TESTS_OF_NETWORKS) && kestrel_network_wanted(scratch, filter))
 		return true;
 	return (filter->tests & KESTREL_TESTS_OF_FILES) && kestrel_file_wanted(scratch, filter);
 }

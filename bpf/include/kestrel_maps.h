@@ -232,6 +232,14 @@ static __always_inline void kestrel_flag_section(struct kestrel_scratch *scratch
  */
 static __noinline bool kestrel_wanted(struct kestrel_scratch *scratch, __u32 kind);
 
+/* Whether the process table lives from records of a kind, so that those that no rule wants are sent as well, and say so. */
+static __always_inline bool kestrel_keeps_table(__u32 kind)
+{
+	return kind == KESTREL_KIND_EXEC || kind == KESTREL_KIND_FORK || kind == KESTREL_KIND_EXIT ||
+	       kind == KESTREL_KIND_UID_CHANGE || kind == KESTREL_KIND_GID_CHANGE ||
+	       kind == KESTREL_KIND_SESSION_ID_CHANGE;
+}
+
 /* How the reader is told of a record. */
 static __always_inline __u64 kestrel_wake_flags(void)
 {
@@ -254,8 +262,11 @@ static __always_inline void kestrel_send_limited(struct kestrel_scratch *scratch
 	__u64 *sequence;
 
 	if (!kestrel_wanted(scratch, kind)) {
-		kestrel_abandon(scratch, counters);
-		return;
+		if (!kestrel_keeps_table(kind)) {
+			kestrel_abandon(scratch, counters);
+			return;
+		}
+		header->flags |= KESTREL_FLAG_UPKEEP;
 	}
 	sequence = bpf_map_lookup_elem(&kestrel_sequence, &zero);
 	kestrel_hide(length);

@@ -50,6 +50,8 @@
 #define KESTREL_FLAG_TASK_UNREADABLE 262144
 /* Something in the fixed part could not be read. */
 #define KESTREL_FLAG_VALUE_UNREADABLE 524288
+/* No rule wants it: it is sent for the process table alone. */
+#define KESTREL_FLAG_UPKEEP 1048576
 /* Bit 0 of every section, and bit 1. */
 #define KESTREL_FLAGS_TRUNCATED 37449
 #define KESTREL_FLAGS_UNREADABLE 74898
@@ -129,20 +131,41 @@ struct kestrel_settings {
 #define KESTREL_FILTER_BITS 32768
 
 #define KESTREL_FILTER_PATTERNS 64
+#define KESTREL_FILTER_RANGES 64
 
 /* What a name has in it: a bit for each two letters that follow each other, two for its begin and its end. */
 struct kestrel_features {
 	__u64 bits[2];
 };
 
+/* An address as a number, those of IPv4 mapped into IPv6. */
+struct kestrel_address {
+	__u64 high;
+	__u64 low;
+};
+
+struct kestrel_addresses {
+	struct kestrel_address first;
+	struct kestrel_address last;
+};
+
+struct kestrel_ports {
+	__u16 first;
+	__u16 last;
+};
+
 struct kestrel_filter {
 	__u32 tests; /* KESTREL_TEST_*; 0 lets everything through */
 	__u32 file_patterns; /* how many there are */
 	__u32 process_patterns;
+	__u32 address_ranges[2]; /* of the source, of the destination; so are those below */
+	__u32 port_ranges[2];
 	__u32 reserved;
 	__u64 bits[KESTREL_FILTER_BITS / 64];
 	struct kestrel_features files[KESTREL_FILTER_PATTERNS]; /* what the names of wanted files have in them */
 	struct kestrel_features processes[KESTREL_FILTER_PATTERNS];
+	struct kestrel_addresses addresses[2][KESTREL_FILTER_RANGES];
+	struct kestrel_ports ports[2][KESTREL_FILTER_RANGES];
 };
 
 /* Folders from the root on that are known of an executable's path. */
@@ -230,10 +253,14 @@ KESTREL_SIZE(kestrel_settings, 24);
 KESTREL_OFFSET(kestrel_filter, tests, 0);
 KESTREL_OFFSET(kestrel_filter, file_patterns, 4);
 KESTREL_OFFSET(kestrel_filter, process_patterns, 8);
-KESTREL_OFFSET(kestrel_filter, bits, 16);
-KESTREL_OFFSET(kestrel_filter, files, 4112);
-KESTREL_OFFSET(kestrel_filter, processes, 5136);
-KESTREL_SIZE(kestrel_filter, 6160);
+KESTREL_OFFSET(kestrel_filter, address_ranges, 12);
+KESTREL_OFFSET(kestrel_filter, port_ranges, 20);
+KESTREL_OFFSET(kestrel_filter, bits, 32);
+KESTREL_OFFSET(kestrel_filter, files, 4128);
+KESTREL_OFFSET(kestrel_filter, processes, 5152);
+KESTREL_OFFSET(kestrel_filter, addresses, 6176);
+KESTREL_OFFSET(kestrel_filter, ports, 10272);
+KESTREL_SIZE(kestrel_filter, 10784);
 KESTREL_OFFSET(kestrel_actor, start_ticks, 0);
 KESTREL_OFFSET(kestrel_actor, name, 8);
 KESTREL_OFFSET(kestrel_actor, features, 16);

@@ -4,7 +4,13 @@
 //! and what names must have in them to match patterns; and, for tests, the same question that the kernel asks of a record. A table may let events through that nobody asked for;
 //! it never refuses one that has a key. Texts are compared without regard to the case of ASCII letters.
 
-use crate::record::{FileName, Record};
+use std::net::SocketAddr;
+
+use crate::record::{Body, FileName, Flags, Network, Record, Role};
+
+mod ranges;
+
+use ranges::{RANGES, Ranges};
 
 /// The bits of a table, a power of two.
 pub const BITS: usize = 32_768;
@@ -12,7 +18,9 @@ const WORDS: usize = BITS / 64;
 /// Patterns of a table; what comes beyond makes one of them weaker.
 const PATTERNS: usize = 64;
 /// The bytes of a table in the kernel's map.
-pub const TABLE_SIZE: usize = 16 + WORDS * 8 + 2 * PATTERNS * 16;
+pub const TABLE_SIZE: usize = COUNTS * 4 + WORDS * 8 + 2 * PATTERNS * 16 + 2 * RANGES * 32 + 2 * RANGES * 4;
+/// What a table begins with: its tests, and how many there are of what is behind its bits.
+const COUNTS: usize = 8;
 /// Longer paths pass unseen, and so do those with more components.
 pub const SCAN_LIMIT: usize = 384;
 /// See [`SCAN_LIMIT`].
@@ -29,6 +37,7 @@ pub const INCOMPARABLE: &str = "\\";
 /// Set in a table that may have no key.
 const CLOSED: u32 = 64;
 const OF_FILES: u32 = 15 | Test::FilePattern as u32;
+const OF_NETWORKS: u32 = 15 * Test::SourceAddress as u32;
 const OF_PROCESSES: u32 = Test::ProcessName as u32 | Test::ProcessPattern as u32 | Test::ProcessFolder as u32;
 
 /// What a key is compared with; the numbers are those of the kernel.
@@ -54,6 +63,21 @@ pub enum Test {
     /// The folders from the root on in which the executable of the process that acts is, with `/` between them. What is
     /// deeper than the kernel knows is not compared.
     ProcessFolder = 512,
+    /// The address of a connection's source, blocks in CIDR notation with spaces between; `!` before them: all but these.
+    SourceAddress = 1024,
+    /// The address of its destination.
+    DestinationAddress = 2048,
+    /// The port of its source, numbers and ranges such as `1-1023` with spaces between; `!` before them: all but these.
+    SourcePort = 4096,
+    /// The port of its destination.
+    DestinationPort = 8192,
+}
+
+impl Test {
+    /// Whether only records of connections, sockets and lookups can be compared.
+    pub fn is_of_networks(self) -> bool {
+        self as u32 & OF_NETWORKS != 0
+    }
 }
 
 /// What a name has in it: a bit for each two letters that follow each other, two for its begin and two for its end.
@@ -186,12 +210,22 @@ pub struct FilterTable {
     bits: Box<[u64; WORDS]>,
     files: Patterns,
     processes: Patterns,
+    /// Of the source and of the destination.
+    addresses: [Ranges; 2],
+    ports: [Ranges; 2],
 }
 
 impl Default for FilterTable {
     /// The table that lets everything through.
     fn default() -> FilterTable {
-        FilterTable { tests: 0, bits: Box::new([0; WORDS]), files: Patterns::default(), processes: Patterns::default() }
+        FilterTable {
+            tests: 0,
+            bits: Box::new([0; WORDS]),
+            files: Patterns::default(),
+            processes: Patterns::default(),
+            addresses: Default::default(),
+            ports: Default::default(),
+        }
     }
 }
 
@@ -211,6 +245,9 @@ impl FilterTable {
         }
         let hash = match test {
             Test::FilePattern | Test::ProcessPattern => return self.insert_pattern(test, text),
+            Test::SourceAddress | Test::DestinationAddress | Test::SourcePort | Test::DestinationPort => {
+                return self.insert_ranges(test, text);
+            }
             Test::PathPrefix => beginning(text.split('/')),
             Test::ProcessFolder => beginning(text.split('/').take(ACTOR_FOLDERS)),
             Test::UserId => text.parse::<u32>().ok().map(u64::from),
@@ -233,6 +270,19 @@ impl FilterTable {
         patterns.insert(Features::of_pattern(pattern))
     }
 
+    fn insert_ranges(&mut self, test: Test, text: &str) -> bool {
+        let (sides, ranges) = match test {
+            Test::SourceAddress | Test::DestinationAddress => (&mut self.addresses, Ranges::of_addresses(text)),
+            _ => (&mut self.ports, Ranges::of_ports(text)),
+        };
+        let [source, destination] = sides;
+        let side = if matches!(test, Test::SourceAddress | Test::SourcePort) { source } else { destination };
+        let Some(ranges) = ranges else { return false };
+        side.add(ranges);
+        self.tests |= test as u32;
+        true
+    }
+
     /// Whether everything passes.
     pub fn is_open(&self) -> bool {
         self.tests == 0
@@ -247,15 +297,33 @@ impl FilterTable {
     /// The element of the kernel's map.
     pub fn bytes(&self) -> [u8; TABLE_SIZE] {
         let mut bytes = [0; TABLE_SIZE];
-        let counts = [self.tests, self.files.0.len() as u32, self.processes.0.len() as u32];
-        for (place, count) in bytes.chunks_exact_mut(4).zip(counts) {
-            place.copy_from_slice(&count.to_le_bytes());
+        let mut rest = bytes.as_mut_slice();
+        let mut next = |length: usize, part: &mut dyn Iterator<Item = Vec<u8>>| {
+            let (place, behind) = std::mem::take(&mut rest).split_at_mut(length);
+            let written: Vec<u8> = part.flatten().collect();
+            place[..written.len()].copy_from_slice(&written);
+            rest = behind;
+        };
+        let [sources, destinations] = &self.addresses;
+        let [source_ports, destination_ports] = &self.ports;
+        let lists = [sources.len(), destinations.len(), source_ports.len(), destination_ports.len()];
+        let patterns = [self.files.0.len(), self.processes.0.len()];
+        let counts = [self.tests].into_iter().chain(patterns.into_iter().chain(lists).map(|count| count as u32));
+        next(COUNTS * 4, &mut counts.map(|count| count.to_le_bytes().to_vec()));
+        next(WORDS * 8, &mut self.bits.iter().map(|word| word.to_le_bytes().to_vec()));
+        for patterns in [&self.files, &self.processes] {
+            next(PATTERNS * 16, &mut patterns.bytes().map(|word| word.to_vec()));
         }
-        let (bits, patterns) = bytes[16..].split_at_mut(WORDS * 8);
-        let (files, processes) = patterns.split_at_mut(PATTERNS * 16);
-        write(bits, self.bits.iter().map(|word| word.to_le_bytes()));
-        write(files, self.files.bytes());
-        write(processes, self.processes.bytes());
+        for addresses in &self.addresses {
+            // The upper half first, as the kernel's struct has it.
+            let word = |number: u128| [(number >> 64) as u64, number as u64];
+            let words = addresses.iter().flat_map(|(first, last)| word(first).into_iter().chain(word(last)));
+            next(RANGES * 32, &mut words.map(|word| word.to_le_bytes().to_vec()));
+        }
+        for ports in &self.ports {
+            let numbers = ports.iter().flat_map(|(first, last)| [first as u16, last as u16]);
+            next(RANGES * 4, &mut numbers.map(|port| port.to_le_bytes().to_vec()));
+        }
         bytes
     }
 
@@ -279,7 +347,30 @@ impl FilterTable {
         if self.has(Test::UserId, record.task.effective_user_id.into()) {
             return true;
         }
+        if let Body::Network(network) = &record.body
+            && self.tests & OF_NETWORKS != 0
+            && (record.header.flags.0 & Flags::VALUE_UNREADABLE.0 != 0 || self.passes_network(network))
+        {
+            return true;
+        }
         self.tests & OF_FILES != 0 && file.is_none_or(|file| self.passes_file(record, file))
+    }
+
+    fn passes_network(&self, network: &Network<'_>) -> bool {
+        let (source, destination) = match network.role {
+            Role::Accepted => (network.remote, network.local),
+            Role::Connected | Role::Unknown => (network.local, network.remote),
+        };
+        let address =
+            |test, ranges: &Ranges, end: SocketAddr| self.asks(test) && ranges.contains(ranges::number(end.ip()));
+        // A port that is not known is none.
+        let port = |test, ranges: &Ranges, end: SocketAddr| {
+            self.asks(test) && (end.port() == 0 || ranges.contains(end.port().into()))
+        };
+        address(Test::SourceAddress, &self.addresses[0], source)
+            || address(Test::DestinationAddress, &self.addresses[1], destination)
+            || port(Test::SourcePort, &self.ports[0], source)
+            || port(Test::DestinationPort, &self.ports[1], destination)
     }
 
     fn passes_process(&self, actor: &Actor) -> bool {
@@ -308,12 +399,6 @@ impl FilterTable {
             beginning = longer(beginning, component.hash);
             self.has(Test::PathComponent, component.hash) || self.has(Test::PathPrefix, beginning)
         })
-    }
-}
-
-fn write(bytes: &mut [u8], words: impl Iterator<Item = [u8; 8]>) {
-    for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-        place.copy_from_slice(&word);
     }
 }
 
@@ -423,6 +508,12 @@ mod tests {
             ("KESTREL_TEST_FILE_PATTERN", Test::FilePattern as usize),
             ("KESTREL_TEST_PROCESS_PATTERN", Test::ProcessPattern as usize),
             ("KESTREL_TEST_PROCESS_FOLDER", Test::ProcessFolder as usize),
+            ("KESTREL_TEST_SOURCE_ADDRESS", Test::SourceAddress as usize),
+            ("KESTREL_TEST_DESTINATION_ADDRESS", Test::DestinationAddress as usize),
+            ("KESTREL_TEST_SOURCE_PORT", Test::SourcePort as usize),
+            ("KESTREL_TEST_DESTINATION_PORT", Test::DestinationPort as usize),
+            ("KESTREL_TESTS_OF_NETWORKS", OF_NETWORKS as usize),
+            ("KESTREL_FILTER_RANGES", RANGES),
             ("KESTREL_TEST_CLOSED", CLOSED as usize),
             ("KESTREL_TESTS_OF_FILES", OF_FILES as usize),
             ("KESTREL_TESTS_OF_PROCESSES", OF_PROCESSES as usize),

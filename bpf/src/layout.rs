@@ -233,6 +233,7 @@ mod tests {
         assert_eq!(u64::from(SectionFlags::UNLINKED), defined("KESTREL_SECTION_UNLINKED"));
         assert_eq!(u64::from(Flags::TASK_UNREADABLE.0), defined("KESTREL_FLAG_TASK_UNREADABLE"));
         assert_eq!(u64::from(Flags::VALUE_UNREADABLE.0), defined("KESTREL_FLAG_VALUE_UNREADABLE"));
+        assert_eq!(u64::from(Flags::UPKEEP.0), defined("KESTREL_FLAG_UPKEEP"));
         let of_all_sections = |bit: u32| (0..SECTIONS).map(|section| bit << (3 * section)).sum::<u32>();
         assert_eq!(u64::from(of_all_sections(SectionFlags::TRUNCATED)), defined("KESTREL_FLAGS_TRUNCATED"));
         assert_eq!(u64::from(of_all_sections(SectionFlags::UNREADABLE)), defined("KESTREL_FLAGS_UNREADABLE"));

@@ -41,6 +41,14 @@ impl Flags {
     /// Something in the fixed part could not be read.
     pub const VALUE_UNREADABLE: Flags = Flags(1 << 19);
 
+    /// No rule wants it: it came for the process table alone.
+    pub const UPKEEP: Flags = Flags(1 << 20);
+
+    /// Whether it came for the process table alone.
+    pub fn upkeep(self) -> bool {
+        self.0 & Flags::UPKEEP.0 != 0
+    }
+
     /// What is said of one section.
     pub fn section(self, section: usize) -> SectionFlags {
         SectionFlags(if section < SECTIONS { self.0 >> (3 * section) & 7 } else { 0 })

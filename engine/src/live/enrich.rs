@@ -190,6 +190,11 @@ impl Enricher {
         }
     }
 
+    /// Whether something is remembered of processes that must be seen when they begin.
+    pub(super) fn remembers(&self) -> bool {
+        self.demand != Demand::default()
+    }
+
     /// A numbered cgroup has this path.
     pub(super) fn learn_cgroup(&mut self, cgroup: u64, path: &str) {
         if let Some(containers) = &mut self.containers {

@@ -2,7 +2,7 @@
 //!
 //! Goes in: the packs' filter keys. Comes out: a [`KernelFilter`], one table for each kind that can be filtered, and
 //! [`KernelTables`], which puts it into the kernel, all kinds at one stroke. A kind that some pack wants whole is not
-//! filtered, and neither are those that the process table or other kinds live from.
+//! filtered. Records that the process table lives from are sent whatever the filter says, and say that no rule wants them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use aya::maps::{Array, HashMap, MapData};
 use kestrel_bpf::filter::{ACTOR_WORDS, Actor, FilterTable, TABLE_SIZE, Test};
 use kestrel_bpf::layout::KINDS;
 use kestrel_bpf::record::Kind;
-use kestrel_ir::pack::{FilterTest, Pack};
+use kestrel_ir::pack::{FilterKey, FilterTest, Pack};
 
 use super::attach::Attachments;
 use super::{KindSet, LiveError};
@@ -35,7 +35,8 @@ impl KernelFilter {
                 match pack.filter_keys().iter().find(|keys| keys.kind == kind.number()) {
                     Some(keys) => {
                         let table = filter.tables.entry(keys.kind).or_insert_with(FilterTable::closed);
-                        if !keys.keys.iter().all(|key| table.insert(test(key.test), &key.text)) {
+                        let takes = |key: &FilterKey| fits(key.test, kind) && table.insert(test(key.test), &key.text);
+                        if !keys.keys.iter().all(takes) {
                             whole = whole.with(kind);
                         }
                     }
@@ -43,22 +44,35 @@ impl KernelFilter {
                 }
             }
         }
-        let keeps =
-            |number: u16| Kind::from_number(number).is_none_or(|kind| whole.contains(kind) || feeds(kind, kinds));
+        // The kernel looks at these to know whose other events are; nobody wants them themselves.
+        for kind in Kind::ALL.into_iter().filter(|&kind| kinds.with_helpers().contains(kind) && !kinds.contains(kind)) {
+            filter.tables.insert(kind.number(), FilterTable::closed());
+        }
+        let keeps = |number: u16| Kind::from_number(number).is_none_or(|kind| whole.contains(kind));
         filter.tables.retain(|number, table| !keeps(*number) && table.fill() < MAX_FILL);
         filter
     }
 
-    /// The kinds of which the kernel drops what no rule can want.
+    /// The kinds of which the kernel drops what no rule can want. Those that the process table lives from are not among
+    /// them: what no rule can want of them is sent and says so.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> {
-        self.tables.keys().filter_map(|&number| Kind::from_number(number))
+        let table = [Kind::Exec, Kind::Fork, Kind::Exit, Kind::UidChange, Kind::GidChange, Kind::SessionIdChange];
+        self.tables.keys().filter_map(|&number| Kind::from_number(number)).filter(move |kind| !table.contains(kind))
     }
 }
 
-/// Whether something else lives from the events of a kind: the process table, or another kind that is collected.
-fn feeds(kind: Kind, kinds: KindSet) -> bool {
-    let table = [Kind::Exec, Kind::Fork, Kind::Exit, Kind::UidChange, Kind::GidChange, Kind::SessionIdChange];
-    table.contains(&kind) || kinds.without(kind).with_helpers().contains(kind)
+/// Whether records of a kind have what a key is compared with.
+fn fits(test: FilterTest, kind: Kind) -> bool {
+    use FilterTest::*;
+    let both = [Kind::ConnectionAttempted, Kind::ConnectionAccepted, Kind::DisconnectReceived];
+    match test {
+        FileName | FileExtension | PathComponent | PathPrefix | FilePattern => kind.name().starts_with("file_"),
+        SourceAddress | SourcePort | DestinationAddress | DestinationPort => {
+            let one_end = matches!(test, SourceAddress | SourcePort) && matches!(kind, Kind::Bind | Kind::Listen);
+            one_end || both.contains(&kind) || matches!(kind, Kind::LookupRequested | Kind::LookupResult)
+        }
+        ProcessName | ProcessPattern | ProcessFolder | UserId => true,
+    }
 }
 
 fn test(test: FilterTest) -> Test {
@@ -72,6 +86,10 @@ fn test(test: FilterTest) -> Test {
         FilterTest::FilePattern => Test::FilePattern,
         FilterTest::ProcessPattern => Test::ProcessPattern,
         FilterTest::ProcessFolder => Test::ProcessFolder,
+        FilterTest::SourceAddress => Test::SourceAddress,
+        FilterTest::DestinationAddress => Test::DestinationAddress,
+        FilterTest::SourcePort => Test::SourcePort,
+        FilterTest::DestinationPort => Test::DestinationPort,
     }
 }
 
@@ -139,14 +157,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_live_from_is_never_filtered() {
-        let all = KindSet::all();
-        for kind in [Kind::Exec, Kind::Fork, Kind::Exit, Kind::UidChange, Kind::ConnectionAttempted] {
-            assert!(feeds(kind, all), "{}", kind.name());
+    fn a_key_that_records_of_a_kind_cannot_have_fits_none() {
+        use FilterTest::*;
+        for (test, kind, fit) in [
+            (FileName, Kind::FileLink, true),
+            (FilePattern, Kind::LoadModule, false),
+            (PathPrefix, Kind::Exec, false),
+            (DestinationAddress, Kind::ConnectionAccepted, true),
+            (DestinationPort, Kind::Bind, false),
+            (SourcePort, Kind::Listen, true),
+            (SourceAddress, Kind::FileOpen, false),
+            (UserId, Kind::Exit, true),
+        ] {
+            assert_eq!(fits(test, kind), fit, "{test:?} {}", kind.name());
         }
-        for kind in [Kind::FileCreate, Kind::FileOpen, Kind::Kill, Kind::Bind] {
-            assert!(!feeds(kind, all), "{}", kind.name());
-        }
-        assert!(!feeds(Kind::ConnectionAttempted, KindSet::NONE.with(Kind::ConnectionAttempted)));
+    }
+
+    #[test]
+    fn what_nobody_wants_stays_in_the_kernel_though_others_live_from_it() {
+        let filter = KernelFilter::of_packs([], KindSet::NONE.with(Kind::LookupResult));
+        assert_eq!(filter.kinds().collect::<Vec<_>>(), [Kind::ConnectionAttempted, Kind::LookupRequested]);
     }
 }

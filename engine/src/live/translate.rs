@@ -171,11 +171,15 @@ impl Translator {
                 return false;
             }
         }
-        if !self.kinds.contains(kind) {
+        let wanted = !record.header.flags.upkeep();
+        let asked = self.kinds.contains(kind);
+        if asked && (wanted || self.enricher.remembers()) {
+            self.fill(&record, timestamp);
+        }
+        if !asked || !wanted {
             self.ledger.count(kind, |part| part.upkeep += 1);
             return false;
         }
-        self.fill(&record, timestamp);
         self.ordinal += 1;
         self.ledger.count(kind, |part| part.delivered += 1);
         sink(&self.event);

@@ -328,11 +328,19 @@ pub enum FilterTest {
     /// The folders from the root on in which the executable of the process that acts is, with `/` between and none around
     /// them.
     ProcessFolder,
+    /// The address of a connection's source: blocks in CIDR notation with spaces between; `!` before them says all but these.
+    SourceAddress,
+    /// The address of its destination.
+    DestinationAddress,
+    /// The port of its source: numbers and ranges such as `1-1023` with spaces between; `!` before them says all but these.
+    SourcePort,
+    /// The port of its destination.
+    DestinationPort,
 }
 
 impl FilterTest {
     /// All of them.
-    pub const ALL: [FilterTest; 9] = [
+    pub const ALL: [FilterTest; 13] = [
         FilterTest::FileName,
         FilterTest::FileExtension,
         FilterTest::PathComponent,
@@ -342,6 +350,10 @@ impl FilterTest {
         FilterTest::FilePattern,
         FilterTest::ProcessPattern,
         FilterTest::ProcessFolder,
+        FilterTest::SourceAddress,
+        FilterTest::DestinationAddress,
+        FilterTest::SourcePort,
+        FilterTest::DestinationPort,
     ];
 
     /// In words.
@@ -356,6 +368,10 @@ impl FilterTest {
             FilterTest::FilePattern => "pattern of the file name",
             FilterTest::ProcessPattern => "pattern of the name of the process",
             FilterTest::ProcessFolder => "folder of the process's executable",
+            FilterTest::SourceAddress => "address of the source",
+            FilterTest::DestinationAddress => "address of the destination",
+            FilterTest::SourcePort => "port of the source",
+            FilterTest::DestinationPort => "port of the destination",
         }
     }
 }

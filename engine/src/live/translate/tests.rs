@@ -157,6 +157,19 @@ fn kinds_that_nobody_wants_keep_the_table_up_to_date() {
 }
 
 #[test]
+fn what_the_kernel_says_no_rule_wants_keeps_the_table_up_to_date() {
+    let mut translator = translator();
+    let mut unwanted = exec(5, 1, 42, b"tool\0-v\0");
+    let flags = unwanted[28..32].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    unwanted[28..32].copy_from_slice(&(flags | kestrel_bpf::record::Flags::UPKEEP.0).to_le_bytes());
+    let events = events(&mut translator, &[unwanted, exit(6, 2, 42, 0)]);
+    let [event] = events.as_slice() else { panic!("one event") };
+    assert!(has(event, "process.args=-v"));
+    let exec = translator.ledger().kind(Kind::Exec);
+    assert_eq!((exec.received, exec.upkeep, exec.delivered), (1, 1, 0));
+}
+
+#[test]
 fn rubbish_is_counted_and_gives_no_event() {
     let mut translator = translator();
     let mut cut = exec(5, 1, 42, b"tool\0");
