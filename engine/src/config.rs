@@ -27,6 +27,10 @@
 //! watch = ["/", "/home"]
 //! bypass = ["file_open"]
 //!
+//! [live.allow]
+//! process_names = ["backupd"]
+//! path_prefixes = ["/var/cache"]
+//!
 //! [[sink]]
 //! to = "bulk+https://siem.example:9200/_bulk?index=alerts"
 //! headers = { Authorization = "ApiKey …" }
@@ -50,6 +54,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
+use crate::live::AllowLists;
 use crate::session::suppression::SuppressionOptions;
 pub use limits::{LimitsConfig, MAX_TRACED_ENDINGS};
 pub use sink::SinkConfig;
@@ -132,6 +137,9 @@ pub struct LiveConfig {
     /// The kinds of events that are bypassed from the start.
     #[serde(default)]
     pub bypass: Vec<String>,
+    /// `[live.allow]`: events that rules are not asked about.
+    #[serde(default)]
+    pub allow: AllowLists,
 }
 
 /// Why a configuration file is refused.

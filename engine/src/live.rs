@@ -25,6 +25,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::process_table::{Limits, ProcessTable, bootstrap};
 
+mod allow;
 mod asked;
 mod attach;
 mod audit;
@@ -56,6 +57,7 @@ mod tracefs;
 mod translate;
 mod wanted;
 
+pub use allow::{Allow, AllowError, AllowLists};
 pub use asked::asked_fields;
 pub use choice::{HostSource, SourceChoice};
 pub use enrich::Demand;
@@ -178,6 +180,8 @@ pub struct LiveOptions {
     pub demand: Demand,
     /// What the kernel drops beside whole kinds.
     pub filter: KernelFilter,
+    /// Events that are not given to the sink.
+    pub allow: Allow,
     /// Folders whose file systems are watched where files are seen by fanotify.
     pub watched: Vec<std::path::PathBuf>,
     /// Limits of the process table.
@@ -197,6 +201,7 @@ impl Default for LiveOptions {
             agent_id: String::new(),
             demand: Demand::default(),
             filter: KernelFilter::default(),
+            allow: Allow::default(),
             watched: WATCHED.iter().map(std::path::PathBuf::from).collect(),
             limits: Limits::default(),
         }
@@ -360,6 +365,11 @@ impl LiveSource {
     pub fn set_filter(&mut self, filter: &KernelFilter) -> Result<(), LiveError> {
         self.set[4] = self.tables.fill(filter)?;
         self.settings.set(0, self.set, 0).map_err(LiveError::map)
+    }
+
+    /// Changes which events are not given to the sink though it asked for their kind, from the next one on.
+    pub fn set_allow(&mut self, allow: Allow) {
+        self.translator.set_allow(allow);
     }
 
     /// Sockets that are closed while nobody looks would be remembered for ever, and their addresses used again.

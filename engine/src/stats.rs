@@ -41,7 +41,8 @@ impl LossLedger {
         let (mut sent, mut received) = (0u64, ledger.malformed);
         for part in &ledger.kinds {
             sum.produced += part.kernel.produced;
-            sum.filtered += part.kernel.ignored + part.kernel.filtered + part.upkeep + part.repeated + part.unchanged;
+            sum.filtered += part.kernel.ignored + part.kernel.filtered;
+            sum.filtered += part.upkeep + part.repeated + part.unchanged + part.allowed;
             sum.dropped += part.kernel.dropped;
             sent += part.kernel.sent;
             received += part.received;
@@ -431,6 +432,7 @@ fn live_json(ledger: &Ledger) -> Json {
             "upkeep": part.upkeep,
             "repeated": part.repeated,
             "unchanged": part.unchanged,
+            "allowed": part.allowed,
             "truncated": kernel.truncated,
             "read_failed": kernel.read_failed,
         });

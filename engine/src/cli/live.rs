@@ -86,6 +86,8 @@ struct Live<'o> {
     wanted: Wanted,
     /// What the source is not to give all the same.
     bypassed: KindSet,
+    /// How many entries the allow-lists have.
+    allowed: usize,
     reloader: Reloader,
     losses: LossNews,
     table: FieldTable,
@@ -106,7 +108,9 @@ impl<'o> Live<'o> {
         let run = Run::new(options, packs, session, "live")?;
         let reloader = Reloader::new(options, trusted, source.fields());
         let (table, losses) = (source.fields().clone(), source.losses());
-        let mut live = Live { run, source, wanted, bypassed, reloader, losses, table, schema: Schema::ecs() };
+        let allowed = options.live.allow.len();
+        let schema = Schema::ecs();
+        let mut live = Live { run, source, wanted, bypassed, allowed, reloader, losses, table, schema };
         live.count_bypassed();
         say(&format!("live on this host: {}, alerts to {}", live.what_runs(), live.run.target_names()));
         live.tell_limits();
@@ -133,6 +137,10 @@ impl<'o> Live<'o> {
         let filtered: Vec<&str> = filtered_kinds(&self.wanted.filter, self.wanted.kinds.minus(self.bypassed));
         if !filtered.is_empty() {
             say(&format!("of {} events the kernel drops those that no rule can want", filtered.join(", ")));
+        }
+        if self.allowed > 0 {
+            let entries = if self.allowed == 1 { "entry" } else { "entries" };
+            say(&format!("events on allow-lists are not given to rules: {} {entries}", self.allowed));
         }
         for (kind, error) in self.source.unavailable() {
             say(&format!("no {} events on this host: {}", kind.name(), error.with_causes()));

@@ -9,7 +9,7 @@ use kestrel_core::matcher::MatcherOptions;
 use kestrel_engine::config::Config;
 use kestrel_engine::input::InputOptions;
 use kestrel_engine::klog::{SyncPolicy, TimeRange};
-use kestrel_engine::live::{KindSet, LiveOptions, SourceChoice};
+use kestrel_engine::live::{Allow, KindSet, LiveOptions, SourceChoice};
 use kestrel_engine::runtime::code_cache::{CacheLimits, CodeCache};
 use kestrel_engine::runtime::profile::Profile;
 use kestrel_engine::runtime::{RuntimeError, RuntimeKind};
@@ -266,6 +266,8 @@ fn merge(arguments: RunArguments, config: Config) -> anyhow::Result<RunOptions> 
     let mut live = LiveOptions::default();
     live.ring_bytes = config.live.ring_bytes.unwrap_or(live.ring_bytes);
     live.agent_id = config.live.agent_id.unwrap_or_default();
+    live.allow =
+        Allow::new(&config.live.allow).map_err(|error| anyhow!("the configuration's `live.allow`: {error}"))?;
     live.watched = config.live.watch.unwrap_or(live.watched);
     let options = RunOptions {
         packs,

@@ -7,8 +7,8 @@ use kestrel_bpf::record::Kind;
 use kestrel_ir::event::{Event, FieldTable};
 
 use super::{
-    Demand, Environment, FallbackSource, KernelFilter, KindSet, Ledger, LiveError, LiveOptions, LiveSource, LossNews,
-    Tier,
+    Allow, Demand, Environment, FallbackSource, KernelFilter, KindSet, Ledger, LiveError, LiveOptions, LiveSource,
+    LossNews, Tier,
 };
 
 /// What `--source` says.
@@ -121,6 +121,14 @@ impl HostSource {
         match self {
             HostSource::Kernel(source) => source.set_filter(filter),
             HostSource::Fallback(_) => Ok(()),
+        }
+    }
+
+    /// See [`LiveSource::set_allow`].
+    pub fn set_allow(&mut self, allow: Allow) {
+        match self {
+            HostSource::Kernel(source) => source.set_allow(allow),
+            HostSource::Fallback(source) => source.set_allow(allow),
         }
     }
 

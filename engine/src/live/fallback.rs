@@ -229,6 +229,11 @@ impl FallbackSource {
         Kind::ALL.into_iter().filter(move |&kind| self.wanted.contains(kind) && !missing(kind))
     }
 
+    /// As [`LiveSource::set_allow`](super::LiveSource::set_allow).
+    pub fn set_allow(&mut self, allow: super::Allow) {
+        self.translator.set_allow(allow);
+    }
+
     /// As [`LiveSource::set_demand`](super::LiveSource::set_demand).
     pub fn set_demand(&mut self, demand: super::Demand) {
         self.translator.set_demand(demand);

@@ -1,7 +1,7 @@
 //! The loss ledger: what became of every event the hooks saw.
 //!
 //! `produced = ignored + filtered + dropped + sent` in the kernel; `sent = received + still in the ring`, and
-//! `received = delivered + upkeep + repeated + unchanged` here. A gap in a CPU's numbers is a loss seen from this side: after
+//! `received = delivered + upkeep + repeated + unchanged + allowed` here. A gap in a CPU's numbers is a loss seen from this side: after
 //! everything is read, `gaps` equals the kernel's `dropped`.
 
 use kestrel_bpf::record::{KernelCounters, Kind};
@@ -23,6 +23,8 @@ pub struct KindLedger {
     pub repeated: u64,
     /// Calls that changed nothing, left out: who a process acts as was what it was before.
     pub unchanged: u64,
+    /// Events on an allow-list, left out.
+    pub allowed: u64,
 }
 
 impl KindLedger {
@@ -35,6 +37,7 @@ impl KindLedger {
             upkeep: 0,
             repeated: 0,
             unchanged: 0,
+            allowed: 0,
         }
     }
 
@@ -100,7 +103,9 @@ impl Ledger {
     /// Whether every event is accounted for. `quiet` says that the ring was read to its end and nothing happened since;
     /// otherwise the kernel may be ahead.
     pub fn balances(&self, quiet: bool) -> bool {
-        let here = |part: &KindLedger| part.received == part.delivered + part.upkeep + part.repeated + part.unchanged;
+        let here = |part: &KindLedger| {
+            part.received == part.delivered + part.upkeep + part.repeated + part.unchanged + part.allowed
+        };
         let crossed = |part: &KindLedger| match quiet {
             true => part.kernel.sent == part.received && part.kernel.balances(),
             false => part.kernel.sent >= part.received,

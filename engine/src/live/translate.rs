@@ -10,6 +10,7 @@ use kestrel_bpf::record::{Body, Exec, Exit, Flags, Fork, Kind, Record, Task, pus
 use kestrel_ir::event::{Event, EventFlags, FieldTable};
 use kestrel_schema::{EventKind, event_kind_by_id};
 
+use super::allow::AllowFields;
 use super::clock::Clock;
 use super::enrich::{Actor, Enricher};
 use super::fields::Fields;
@@ -51,6 +52,9 @@ pub(super) struct Translator {
     /// The latest time so far, nanoseconds since boot.
     latest: u64,
     ordinal: u64,
+    /// What the sink is not given though it asked for its kind.
+    allow: super::Allow,
+    allow_fields: AllowFields,
     event: Event,
     /// Where texts are put together.
     text: String,
@@ -80,8 +84,11 @@ impl Translator {
     pub(super) fn new(options: LiveOptions) -> Self {
         let host = Host::read();
         let agent_id = if options.agent_id.is_empty() { host.id.clone() } else { options.agent_id };
+        let fields = Fields::new();
         Translator {
-            fields: Fields::new(),
+            allow_fields: AllowFields::new(&fields.table),
+            allow: options.allow,
+            fields,
             table: ProcessTable::new(options.limits),
             kinds: options.kinds,
             capabilities: options.capabilities,
@@ -116,6 +123,10 @@ impl Translator {
 
     pub(super) fn set_kinds(&mut self, kinds: KindSet) {
         self.kinds = kinds;
+    }
+
+    pub(super) fn set_allow(&mut self, allow: super::Allow) {
+        self.allow = allow;
     }
 
     pub(super) fn set_demand(&mut self, demand: super::Demand) {
@@ -178,6 +189,10 @@ impl Translator {
         }
         if !asked || !wanted {
             self.ledger.count(kind, |part| part.upkeep += 1);
+            return false;
+        }
+        if !self.allow.is_empty() && self.allow_fields.allow(&self.allow, &self.event) {
+            self.ledger.count(kind, |part| part.allowed += 1);
             return false;
         }
         self.ordinal += 1;

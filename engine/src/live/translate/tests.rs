@@ -3,6 +3,7 @@
 use kestrel_bpf::record::{Arguments, File, FileName, Fork, Header, Kill, Kind, Ptrace, ReversedPath, Target};
 use kestrel_ir::event::FieldValue;
 
+use super::super::{Allow, AllowLists};
 use super::*;
 
 fn translator() -> Translator {
@@ -167,6 +168,22 @@ fn what_the_kernel_says_no_rule_wants_keeps_the_table_up_to_date() {
     assert!(has(event, "process.args=-v"));
     let exec = translator.ledger().kind(Kind::Exec);
     assert_eq!((exec.received, exec.upkeep, exec.delivered), (1, 1, 0));
+}
+
+#[test]
+fn what_is_allowed_keeps_the_table_up_to_date_and_is_counted() {
+    let lists = AllowLists { process_names: vec!["tool".to_owned()], ..AllowLists::default() };
+    let mut translator = translator();
+    translator.set_allow(Allow::new(&lists).expect("lists"));
+    let records = [exec(5, 1, 42, b"tool\0-v\0"), exit(6, 2, 42, 0)];
+    assert!(events(&mut translator, &records[..1]).is_empty());
+    translator.set_allow(Allow::default());
+    let events = events(&mut translator, &records[1..]);
+    let [event] = events.as_slice() else { panic!("one event") };
+    assert!(has(event, "process.args=-v") && has(event, "process.name=tool"));
+    let ledger = translator.ledger();
+    let exec = ledger.kind(Kind::Exec);
+    assert_eq!((exec.received, exec.allowed, exec.delivered), (1, 1, 0));
 }
 
 #[test]
