@@ -61,9 +61,7 @@ impl Keys {
         for kind in kinds {
             let answers = Answers::new(ir, kind);
             let mut all: Vec<FilterKey> = Vec::new();
-            // Lineage is told of the ends of all processes.
-            let mut whole = ir.lineage.is_none() || kind.name != "exit";
-            let mut wanted_by_some = false;
+            let (mut whole, mut wanted_by_some) = (true, false);
             for (index, (predicate, wanted)) in ir.predicates.iter().zip(by_predicate).enumerate() {
                 if !wanted.contains(&kind.id) {
                     continue;

@@ -124,7 +124,7 @@ fn kind_text(name: &str, kind: &Json) -> String {
         count("produced"),
         sum(&["ignored", "filtered", "dropped", "sent"]),
         count("received"),
-        sum(&["delivered", "upkeep", "repeated", "unchanged"])
+        sum(&["delivered", "upkeep", "repeated", "unchanged", "allowed"])
     )
 }
 

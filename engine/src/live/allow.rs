@@ -192,10 +192,8 @@ impl AllowFields {
         for (field, _, value) in event.values() {
             let field = Some(field);
             match value {
-                FieldValue::Text(name) if field == self.process_name => {
-                    if allow.process_names.contains(name) {
-                        return true;
-                    }
+                FieldValue::Text(name) if field == self.process_name && allow.process_names.contains(name) => {
+                    return true;
                 }
                 FieldValue::Text(path) if field == self.path || self.other_paths.contains(&field) => {
                     has_path |= field == self.path;

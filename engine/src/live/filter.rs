@@ -43,6 +43,10 @@ impl KernelFilter {
                     None => whole = whole.with(kind),
                 }
             }
+            // Lineage is told of the ends of all processes, whichever ends the rules ask about.
+            if pack.ir().lineage.is_some() {
+                whole = whole.with(Kind::Exit);
+            }
         }
         // The kernel looks at these to know whose other events are; nobody wants them themselves.
         for kind in Kind::ALL.into_iter().filter(|&kind| kinds.with_helpers().contains(kind) && !kinds.contains(kind)) {
