@@ -38,6 +38,9 @@ pub struct RuleState {
     pub maxspan: Option<String>,
     /// The terms, in order; `until` is not among them.
     pub steps: Vec<StepState>,
+    /// In a live run, what the kernel does for the rule, kinds of events together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pushdown: Vec<String>,
     /// What became of partial matches, by reason; those that are not 0.
     pub counters: BTreeMap<String, u64>,
     /// How many endings of partial matches each part of the state keeps; 0 when nobody asked for them.
@@ -163,6 +166,7 @@ impl RuleState {
             kind: terms.kind.to_owned(),
             maxspan: terms.maxspan.map(span_text),
             steps: condition::steps(ir, about),
+            pushdown: Vec::new(),
             counters: counters(&remembered.counters),
             traced_endings: remembered.traced_endings,
             keys,

@@ -3,6 +3,7 @@
 //! In: what the session, the input and the live source counted. Out: text and JSON. The keys of the JSON are part of the
 //! contract: they are added to, never renamed. Time is told here and nowhere else; alerts know none but the events'.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -149,6 +150,8 @@ pub struct RunStats {
     pub code: CodeCounters,
     /// How often the packs were replaced.
     pub reload: ReloadStats,
+    /// What the kernel does for each rule, by its id; empty where it does nothing.
+    pub pushdown: BTreeMap<String, Vec<String>>,
     /// Which kinds of events are bypassed.
     pub bypass: BypassStats,
     /// How long it took to read the packs and to have them ready.
@@ -356,6 +359,9 @@ impl RunStats {
             }
             if let Some(error) = &self.runtime_error {
                 stats.insert("runtime_error".to_owned(), error.as_str().into());
+            }
+            if !self.pushdown.is_empty() {
+                stats.insert("pushdown".to_owned(), json!(self.pushdown));
             }
             if let Some(ledger) = &self.live {
                 stats.insert("live".to_owned(), live_json(ledger));

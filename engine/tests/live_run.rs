@@ -312,6 +312,11 @@ rule "files" = event p2
     write_pack(&folder.join("p.kpkg"), &lines.join("\n"), "By");
     let Some(engine) = Engine::start(&folder, "p.kpkg") else { return };
     assert_eq!(engine.status()["bypass"], serde_json::json!({"kinds": [], "blind_rules": 0, "narrowed_rules": 0}));
+    let (_, out, _) = engine.ctl("explain files");
+    let whole =
+        "  kernel  file_create: all come, because nothing that the rule asks of them can be compared in the kernel\n";
+    assert!(out.contains(whole), "{out}");
+    assert!(engine.status()["pushdown"]["started"][0].as_str().is_some_and(|text| text.starts_with("exec: all come")));
     let (ok, _, error) = engine.ctl("bypass file_opn on");
     assert!(!ok && error.contains("there is no kind of events `file_opn`; the kinds are exec, fork,"), "{error}");
 
@@ -332,6 +337,8 @@ rule "files" = event p2
     let (_, out, _) = engine.ctl("bypass file_create on --output json");
     let answer: Json = serde_json::from_str(&out).expect("JSON");
     assert_eq!(answer["kinds"], serde_json::json!(["exec", "kill", "file_create"]));
+    let (_, out, _) = engine.ctl("explain files");
+    assert!(out.contains("  kernel  file_create: bypassed, none come\n"), "{out}");
     let before = engine.status();
     for number in 0..50 {
         // The engine's own acts are no events, those of this process are.

@@ -1,6 +1,7 @@
 //! A run on this host's own events.
 
 mod bypass;
+mod pushdown;
 mod reload;
 mod wanted;
 

@@ -20,6 +20,9 @@ impl RuleState {
             let missing = if step.missing { "must be missing: " } else { "" };
             line(&mut out, 2, &format!("step {number}  {missing}{}", step.condition));
         }
+        for sentence in &self.pushdown {
+            line(&mut out, 2, &format!("kernel  {sentence}"));
+        }
         if self.kind == "event" {
             line(&mut out, 2, "each event is looked at alone, and nothing is remembered");
             return out;

@@ -9,6 +9,7 @@ use kestrel_engine::stats::{BypassStats, counted};
 
 use super::super::report::say;
 use super::Live;
+use super::pushdown::by_rule;
 use super::wanted::bypassed_rules;
 
 /// What is asked of the source when these kinds are bypassed.
@@ -36,11 +37,12 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// What the statistics say of bypassed kinds.
+    /// What the statistics say of bypassed kinds, and of what the kernel does for each rule.
     pub(super) fn count_bypassed(&mut self) {
         let (blind_rules, narrowed_rules) = bypassed_rules(&self.run.packs, self.bypassed);
         let kinds = self.bypassed.iter().map(Kind::name).collect();
         self.run.stats.bypass = BypassStats { kinds, blind_rules, narrowed_rules };
+        self.run.stats.pushdown = by_rule(&self.run.packs, &self.wanted, self.bypassed);
     }
 
     /// What bypassed kinds mean for the rules, for people.

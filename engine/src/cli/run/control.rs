@@ -41,7 +41,9 @@ impl RunState for Run<'_> {
     }
 
     fn explain(&self, request: &ExplainRequest) -> Result<RuleState, String> {
-        self.session.explain(&self.packs, &self.options.session.matcher, request)
+        let mut state = self.session.explain(&self.packs, &self.options.session.matcher, request)?;
+        state.pushdown = self.stats.pushdown.get(&state.rule).cloned().unwrap_or_default();
+        Ok(state)
     }
 
     fn refusal(&self) -> String {
