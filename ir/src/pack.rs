@@ -51,6 +51,8 @@ pub use signature::{PackSignature, SignatureError};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pack {
     bytes: Vec<u8>,
+    /// The minor version of the format that it was written in.
+    minor: u16,
     sections: Vec<SectionInfo>,
     content_hash: [u8; 32],
     manifest: Manifest,
@@ -279,11 +281,29 @@ impl Pack {
             signatures,
             content_hash,
             sections,
+            minor: container::minor(&bytes),
             bytes,
             left_out: Vec::new(),
         };
         check::check(&pack)?;
         Ok(pack)
+    }
+
+    /// The same pack without what only people and compilers look at: the rules' sources and tests, and of the file's bytes all
+    /// but the compiled predicates. For an engine, which keeps its packs as long as it runs; such a pack cannot be written.
+    pub fn for_matching(mut self) -> Pack {
+        let mut code = Vec::new();
+        for part in [&mut self.module, &mut self.predicates].into_iter().flatten() {
+            let start = code.len();
+            code.extend_from_slice(self.bytes.get(part.clone()).unwrap_or_default());
+            *part = start..code.len();
+        }
+        code.shrink_to_fit();
+        self.bytes = code;
+        self.sections = Vec::new();
+        self.sources = Vec::new();
+        self.tests = Vec::new();
+        self
     }
 
     /// The bytes of the `.kpkg` file, those that were read when the pack was read.
@@ -298,7 +318,7 @@ impl Pack {
 
     /// The version of the format that the pack was written in, major and minor.
     pub fn format_version(&self) -> (u16, u16) {
-        (PACK_MAJOR, container::minor(&self.bytes))
+        (PACK_MAJOR, self.minor)
     }
 
     /// SHA-256 over the versions and all sections, those outside the hash left out. Names the pack's content.

@@ -185,6 +185,18 @@ fn what_is_written_reads_back() {
 }
 
 #[test]
+fn a_pack_for_matching_keeps_its_rules_and_code_alone() {
+    let whole = Pack::from_bytes(bytes()).expect("a pack");
+    let kept = whole.clone().for_matching();
+    assert_eq!((kept.module(), kept.predicates()), (whole.module(), whole.predicates()));
+    assert!(kept.module().is_some() && kept.predicates().is_some());
+    assert_eq!((kept.ir(), kept.manifest()), (whole.ir(), whole.manifest()));
+    assert_eq!((kept.content_hash(), kept.format_version()), (whole.content_hash(), whole.format_version()));
+    assert!(kept.sources().is_empty() && kept.tests().is_empty() && kept.sections().is_empty());
+    assert!(kept.bytes().len() < whole.bytes().len() / 2, "{} of {}", kept.bytes().len(), whole.bytes().len());
+}
+
+#[test]
 fn the_same_parts_give_the_same_bytes() {
     let mut other = builder();
     other.sources.reverse();

@@ -10,6 +10,7 @@
 //! host does not allow live events, with the reason.
 
 mod attached;
+mod bench;
 mod compare;
 mod expect;
 mod guest;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// What a running engine costs the host and how soon it tells (needs root); `cargo xtask bench live` runs it.
+    Bench(bench::Bench),
     /// Makes load, until its parent is gone.
     #[command(hide = true)]
     Load,
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Workload { only } => workload::run(&only).map(|_| 0),
         Command::Soak { seconds, seed } => alive(|| soak::soak(Duration::from_secs(seconds), seed)),
         Command::Kill { rounds, seed } => alive(|| soak::kill(rounds, seed)),
+        Command::Bench(bench) => alive(|| bench::run(&bench)),
         Command::Load => soak::load().map(|()| 0),
         Command::Read => soak::read().map(|()| 0),
         Command::Doctor => doctor(),

@@ -5,6 +5,7 @@ mod agree;
 #[cfg(test)]
 mod architecture;
 mod bench;
+mod bench_live;
 mod bpf;
 mod coverage;
 mod demo;
@@ -94,6 +95,12 @@ enum Chore {
 enum Benchmark {
     /// Whole commands: medians over several runs.
     Commands,
+    /// What a live engine costs this host and how soon it tells (needs root).
+    Live {
+        /// How many rounds of each workload.
+        #[arg(long, default_value_t = 7)]
+        rounds: usize,
+    },
     /// Kestrel beside published engines, on the same events and rules.
     #[command(disable_help_flag = true)]
     Peers {
@@ -115,6 +122,7 @@ fn main() -> ExitCode {
         Chore::Agree(options) => agree::run(&options),
         Chore::Bench { only: None } => bench::run().and_then(|()| peers::run(&[])),
         Chore::Bench { only: Some(Benchmark::Commands) } => bench::run(),
+        Chore::Bench { only: Some(Benchmark::Live { rounds }) } => bench_live::run(rounds),
         Chore::Bench { only: Some(Benchmark::Peers { arguments }) } => peers::run(&arguments),
         Chore::Soak(options) => soak::run(&options),
         Chore::Vm(options) => vm::run(&options),

@@ -54,7 +54,8 @@ pub(super) fn read_packs(
     let packs = paths.iter().map(|path| NamedPack::open(path)).collect::<Result<Vec<_>, _>>()?;
     packs.iter().try_for_each(|pack| trusted.check(pack))?;
     let (packs, copies) = without_copies(packs);
-    Ok((packs.into_iter().map(|pack| system.choose(pack)).collect(), copies))
+    let chosen = packs.into_iter().map(|pack| system.choose(pack).for_matching()).collect();
+    Ok((chosen, copies))
 }
 
 /// Packs that were read, and when that began.

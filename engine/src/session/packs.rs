@@ -46,6 +46,11 @@ impl NamedPack {
         Ok(NamedPack { pack: refused(name, Pack::read(bytes))?, name: name.to_owned() })
     }
 
+    /// The same without what no engine looks at while it runs.
+    pub fn for_matching(self) -> NamedPack {
+        NamedPack { pack: self.pack.for_matching(), name: self.name }
+    }
+
     /// The pack's content hash as alerts show it.
     pub fn content_hash(&self) -> String {
         self.pack.content_hash().iter().map(|byte| format!("{byte:02x}")).collect()
