@@ -15,6 +15,7 @@ mod compare;
 mod expect;
 mod guest;
 mod observe;
+mod reloads;
 mod report;
 mod snapshot;
 mod soak;
@@ -22,12 +23,14 @@ mod sys;
 mod workload;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use kestrel_engine::live::{Demand, KindSet, LiveError, LiveOptions, LiveSource};
+use reloads::Plan;
 
 /// Known acts, and a comparison of what the live engine says about them with what was done.
 #[derive(Debug, Parser)]
@@ -60,6 +63,16 @@ enum Command {
         /// The seed of what happens when.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Bursts of load a second, each of 20 forks, 20 files and a program, in each of two processes; 0 for as many as there
+        /// can be.
+        #[arg(long, default_value_t = 5)]
+        rate: u32,
+        /// This `kestrel-engine` runs too, and is told to reload the packs in turn.
+        #[arg(long, requires = "pack")]
+        engine: Option<PathBuf>,
+        /// Packs for it.
+        #[arg(long)]
+        pack: Vec<PathBuf>,
     },
     /// Starts engines and kills them at random moments; nothing may stay attached (needs root).
     Kill {
@@ -74,7 +87,11 @@ enum Command {
     Bench(bench::Bench),
     /// Makes load, until its parent is gone.
     #[command(hide = true)]
-    Load,
+    Load {
+        /// Bursts a second.
+        #[arg(long, default_value_t = 0)]
+        rate: u32,
+    },
     /// Reads live events, until it is killed.
     #[command(hide = true)]
     Read,
@@ -98,10 +115,13 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { only, json } => run(&only, json),
         Command::Workload { only } => workload::run(&only).map(|_| 0),
-        Command::Soak { seconds, seed } => alive(|| soak::soak(Duration::from_secs(seconds), seed)),
+        Command::Soak { seconds, seed, rate, engine, pack } => {
+            let told = engine.map(|engine| Plan { engine, packs: pack, seed });
+            alive(|| soak::soak(Duration::from_secs(seconds), seed, rate, told))
+        }
         Command::Kill { rounds, seed } => alive(|| soak::kill(rounds, seed)),
         Command::Bench(bench) => alive(|| bench::run(&bench)),
-        Command::Load => soak::load().map(|()| 0),
+        Command::Load { rate } => soak::load(rate).map(|()| 0),
         Command::Read => soak::read().map(|()| 0),
         Command::Doctor => doctor(),
         Command::Init => guest::init(),

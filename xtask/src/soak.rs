@@ -30,6 +30,9 @@ pub struct Soak {
     /// How long, with `--live`.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
+    /// Bursts of load a second, with `--live`; 0 for as many as there can be.
+    #[arg(long, default_value_t = 5)]
+    rate: u32,
     /// How often the writing process is killed and continued.
     #[arg(long, default_value_t = 3)]
     kills: u64,
@@ -61,12 +64,35 @@ const EPOCH: i64 = 1_767_225_600 * 1_000_000_000;
 /// How much too late some events come, in nanoseconds.
 const LATE: i64 = 5_000 * PACE;
 
-/// Has the ground truth's program make load; the ledger must balance, memory stay within bounds, nothing stay attached.
+/// Has the ground truth's program make load, beside an engine whose packs change; the ledgers must balance, memory stay within
+/// bounds, nothing stay attached.
 fn live(options: &Soak) -> Result<()> {
+    let built = build(options, &["kestrel-engine", "eqlc-cli", "kestrel-truth"])?;
+    let folder = Folder::new(options.folder.as_deref())?;
+    let root = workspace()?;
+    let pack = |name: &str, rules: &str| -> Result<PathBuf> {
+        let pack = folder.0.join(name);
+        let mut eqlc = Command::new(built.join("eqlc"));
+        succeed(eqlc.current_dir(&root).args(["build", rules, "-o"]).arg(&pack))?;
+        Ok(pack)
+    };
+    let (first, second) = (pack("all.kpkg", "rules/")?, pack("linux.kpkg", "rules/linux")?);
+    let mut truth = Command::new(built.join("kestrel-truth"));
+    truth.args(["soak", "--seconds", &options.minutes.saturating_mul(60).to_string()]);
+    truth.args(["--seed", &options.seed.to_string(), "--rate", &options.rate.to_string()]);
+    truth.arg("--engine").arg(built.join("kestrel-engine")).arg("--pack").arg(first).arg("--pack").arg(second);
+    succeed(&mut truth)
+}
+
+/// Builds packages; the folder of their commands.
+fn build(options: &Soak, packages: &[&str]) -> Result<PathBuf> {
     ensure_build_tools()?;
-    let seconds = options.minutes.saturating_mul(60).to_string();
-    let arguments = ["run", "--quiet", "--package", "kestrel-truth", "--", "soak", "--seconds", &seconds, "--seed"];
-    succeed(cargo().current_dir(workspace()?).args(arguments).arg(options.seed.to_string()))
+    let root = workspace()?;
+    let (profile, build) = if options.dev { ("debug", "dev") } else { ("release", "release") };
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    succeed(cargo().current_dir(&root).args(["build", "--profile", build]).args(packages))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join(profile))
 }
 
 /// Writes, kills, reads, compares.
@@ -85,12 +111,8 @@ pub fn run(options: &Soak) -> Result<()> {
         room / 1_000_000,
         needed / 1_000_000
     );
-    ensure_build_tools()?;
-    let root = workspace()?;
-    let (profile, build) = if options.dev { ("debug", "dev") } else { ("release", "release") };
-    succeed(cargo().current_dir(&root).args(["build", "--profile", build, "--package", "kestrel-engine"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let engine = Engine { command: target.join(profile).join("kestrel-engine"), log: folder.0.join("soak.klog") };
+    let built = build(options, &["kestrel-engine"])?;
+    let engine = Engine { command: built.join("kestrel-engine"), log: folder.0.join("soak.klog") };
 
     let events = Events { seed: options.seed };
     let count = engine.write(&events, total, options.kills)?;
