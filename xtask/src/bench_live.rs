@@ -10,7 +10,7 @@ use crate::packages::{cargo, ensure_build_tools, succeed, workspace};
 
 /// A rule that tells of the programs whose start is measured, and one that has every created file given to the rules and
 /// never holds.
-const MARKER: [(&str, &str); 2] = [
+const RULES: [(&str, &str); 2] = [
     ("marker", "process where event.type == \"start\" and process.args : \"kestrel-bench-marker-*\""),
     ("files", "file where event.type != null and file.path : \"*/kestrel-bench.*\" and process.pid == 0"),
 ];
@@ -27,13 +27,12 @@ pub fn run(rounds: usize) -> Result<()> {
     succeed(cargo().current_dir(&root).args(["build", "--release", "--quiet"]).args(packages))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let (program, folder) = (|name: &str| target.join("release").join(name), target.join("bench-live"));
-    let marker = folder.join("marker");
-    std::fs::create_dir_all(&marker).with_context(|| format!("making {}", marker.display()))?;
-    for (name, query) in MARKER {
+    for (name, query) in RULES {
         let rule = format!(
             "[rule]\nid = \"kestrel-bench-{name}\"\nname = \"Benchmark: {name}\"\nlanguage = \"eql\"\nquery = '''\n{query}\n'''\n"
         );
-        let path = marker.join(format!("{name}.toml"));
+        let path = folder.join(name).join("rule.toml");
+        std::fs::create_dir_all(folder.join(name)).with_context(|| format!("making {}", folder.display()))?;
         std::fs::write(&path, rule).with_context(|| format!("writing {}", path.display()))?;
     }
     let public = root.join("../shared/data/rules");
@@ -43,8 +42,9 @@ pub fn run(rounds: usize) -> Result<()> {
         succeed(Command::new(program("eqlc")).args(["build", "--keep-going"]).arg(rules).arg("-o").arg(&pack))?;
         Ok(pack)
     };
-    let (pack, marker) = (build(&rules, "rules")?, build(&marker, "marker")?);
+    let own = |name: &str| build(&folder.join(name), name);
+    let (pack, marker, files) = (build(&rules, "rules")?, own("marker")?, own("files")?);
     let mut measure = Command::new(program("kestrel-truth"));
     measure.arg("bench").arg("--engine").arg(program("kestrel-engine")).arg("--pack").arg(&pack);
-    succeed(measure.arg("--marker").arg(&marker).args(["--rounds", &rounds.to_string()]))
+    succeed(measure.arg("--marker").arg(&marker).arg("--files").arg(&files).args(["--rounds", &rounds.to_string()]))
 }
