@@ -2,10 +2,10 @@
 //!
 //! In: requests, one JSON object a line, over a unix socket that only its owner may use. Out: one line for each. The run
 //! loop answers between its batches; a thread of its own does the waiting, so that no client holds up a run and nothing
-//! but the run loop touches the rules.
+//! but the run loop touches the rules. Another waits with the client that wants other packs, so that others are answered.
 //!
 //! ```text
-//! ctl ── line ──▶ thread: accept, read, parse ── channel of one ──▶ run loop: Control::asked
+//! ctl ── line ──▶ thread: accept, read, parse ── channel of two ──▶ run loop: Control::asked
 //!     ◀─ line ──          write                ◀── answer ──────────
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! |---|---|
 //! | a request | 64 KiB, and [`CLIENT_TIME`] for all requests of a client together, beside the time that answers take |
 //! | requests of one client | 64 |
-//! | clients | one at a time; the operating system lets a few wait |
+//! | clients | one at a time, and one that waits for other packs; the operating system lets a few wait |
 //! | an answer | at most [`MAX_LIMIT`] keys, with as many endings each |
 
 mod client;

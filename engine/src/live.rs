@@ -182,6 +182,8 @@ pub struct LiveOptions {
     pub filter: KernelFilter,
     /// Events that are not given to the sink.
     pub allow: Allow,
+    /// Whether the sink remembers processes until they end: then it gets the ends that it asks for, allowed or not.
+    pub lineage: bool,
     /// Folders whose file systems are watched where files are seen by fanotify.
     pub watched: Vec<std::path::PathBuf>,
     /// Limits of the process table.
@@ -202,6 +204,7 @@ impl Default for LiveOptions {
             demand: Demand::default(),
             filter: KernelFilter::default(),
             allow: Allow::default(),
+            lineage: false,
             watched: WATCHED.iter().map(std::path::PathBuf::from).collect(),
             limits: Limits::default(),
         }
@@ -370,6 +373,11 @@ impl LiveSource {
     /// Changes which events are not given to the sink though it asked for their kind, from the next one on.
     pub fn set_allow(&mut self, allow: Allow) {
         self.translator.set_allow(allow);
+    }
+
+    /// Changes whether ends of processes are given to the sink though they are allowed, from the next one on.
+    pub fn set_lineage(&mut self, lineage: bool) {
+        self.translator.set_lineage(lineage);
     }
 
     /// Sockets that are closed while nobody looks would be remembered for ever, and their addresses used again.

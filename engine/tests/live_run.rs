@@ -398,3 +398,68 @@ fn an_alert_says_that_events_were_lost_between_its_own() {
     assert!(out.contains("kind      exec: ") && out.contains(" dropped"), "{out}");
     assert!(!engine.end().contains("does not balance"));
 }
+
+#[test]
+fn with_lineage_exits_always_come() {
+    let folder = folder("lineage-live");
+    let own = program(&folder, "kestrel-rl-g");
+    let rules = r#"
+field f0 event.category : keyword
+field f1 process.name : keyword
+field f2 process.entity_id : keyword
+field f3 event.action : keyword
+field f4 process.parent.entity_id : keyword
+field f5 process.Ext.ancestry : keyword[]
+field f6 event.type : keyword
+lineage entity f2 parent f4 ancestry f5 type f6
+atom a0 = f0 exact ["process"]
+atom a1 = f1 exact ["kestrel-rl-g"]
+atom a2 = f3 exact ["exec"]
+atom a3 = descendant of p0
+node n0 = a1
+node n1 = a2
+node n2 = a3
+node n3 = and n0 n1
+node n4 = and n1 n2
+predicate p0 = a0 where n3
+predicate p1 = a0 where n4
+rule "below" = event p1
+"#;
+    write_pack(&folder.join("p.kpkg"), &live_rules("kestrel-rl-g"), "Plain");
+    std::fs::write(folder.join("c.toml"), "[live.allow]\nprocess_names = ['kestrel-rl-g']\n").expect("a file");
+    let Some(engine) = Engine::start(&folder, "p.kpkg --config c.toml") else { return };
+    let count = |what: &str| {
+        let status = engine.status();
+        status.pointer(&format!("/live/kinds/{what}")).and_then(Json::as_u64).unwrap_or(0)
+    };
+    let wait = |what: &str, least: u64| {
+        let begun = Instant::now();
+        while count(what) < least {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{what} stays below {least}: {}", engine.status());
+        }
+    };
+    run(&own);
+    wait("exit/allowed", 1);
+    let (ok, _, error) = engine.ctl("bypass exit on");
+    assert!(ok, "{error}");
+
+    write_pack(&folder.join("p.kpkg"), rules, "Lineage");
+    let (ok, _, error) = engine.ctl("reload");
+    assert!(ok, "{error}");
+    assert_eq!(engine.status()["bypass"]["kinds"], serde_json::json!([]), "the bypass rests");
+    let (ok, _, error) = engine.ctl("bypass exit on");
+    assert!(!ok && error.contains("exit events cannot be bypassed while a pack asks about lineage"), "{error}");
+    let (allowed, delivered, execs) = (count("exit/allowed"), count("exit/delivered"), count("exec/allowed"));
+    (0..5).for_each(|_| run(&own));
+    wait("exec/allowed", execs + 5);
+    wait("exit/delivered", delivered + 5);
+    assert_eq!(count("exit/allowed"), allowed, "ends of processes come though they are allowed");
+
+    // Without lineage the bypass holds again.
+    write_pack(&folder.join("p.kpkg"), &live_rules("kestrel-rl-g"), "Plain");
+    assert!(engine.ctl("reload").0);
+    assert_eq!(engine.status()["bypass"]["kinds"], serde_json::json!(["exit"]));
+    let said = engine.end();
+    assert!(said.contains("warning: exit events are not bypassed: a pack asks about lineage"), "{said}");
+    assert!(!said.contains("does not balance"), "{said}");
+}

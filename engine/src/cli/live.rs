@@ -26,7 +26,6 @@ use super::options::RunOptions;
 use super::report::say;
 use super::run::{ReadPacks, Run, stopped};
 pub(super) use bypass::kind_named;
-use bypass::without;
 use reload::{Built, Change, Ready, Reloader};
 
 /// The longest wait for events before the loop looks at its other duties.
@@ -85,7 +84,7 @@ struct Live<'o> {
     source: HostSource,
     /// What the packs want.
     wanted: Wanted,
-    /// What the source is not to give all the same.
+    /// What the source is not to give all the same, as far as rules can do without it.
     bypassed: KindSet,
     /// How many entries the allow-lists have.
     allowed: usize,
@@ -101,8 +100,8 @@ impl<'o> Live<'o> {
         let prepared = packs.prepare(options)?;
         let wanted = wanted::wanted(&packs.packs, wanted::compares_keys(options));
         let bypassed = options.bypassed;
-        let Wanted { kinds, environment, demand, filter } = without(&wanted, bypassed);
-        let live = LiveOptions { kinds, environment, demand, filter, ..options.live.clone() };
+        let Wanted { kinds, environment, demand, filter, lineage } = wanted.without(bypassed);
+        let live = LiveOptions { kinds, environment, demand, filter, lineage, ..options.live.clone() };
         let source = HostSource::open(live, &options.sources).map_err(Failure::failed)?;
         let mut session = Session::over_source(&prepared, source.fields()).map_err(Failure::usage)?;
         session.reorder(options.reorder);
@@ -122,7 +121,7 @@ impl<'o> Live<'o> {
     fn what_runs(&self) -> String {
         format!(
             "{}; {} of {}, runtime {}",
-            kinds_text(self.wanted.kinds.minus(self.bypassed), self.source.name()),
+            kinds_text(self.wanted.without(self.bypassed).kinds, self.source.name()),
             counted(self.run.stats.rules as u64, "rule"),
             counted(self.run.stats.packs as u64, "pack"),
             self.run.stats.runtime,
@@ -131,11 +130,15 @@ impl<'o> Live<'o> {
 
     /// What the kernel drops, what the host does not give, and which rules that leaves without events.
     fn tell_limits(&self) {
-        if !self.bypassed.is_empty() {
-            let names: Vec<&str> = self.bypassed.iter().map(Kind::name).collect();
+        let bypassed = self.bypassed_now();
+        if self.bypassed != bypassed {
+            say("warning: exit events are not bypassed: a pack asks about lineage, which forgets processes by them");
+        }
+        if !bypassed.is_empty() {
+            let names: Vec<&str> = bypassed.iter().map(Kind::name).collect();
             say(&format!("warning: {} events are bypassed; {}", names.join(", "), self.bypass_text()));
         }
-        let filtered: Vec<&str> = filtered_kinds(&self.wanted.filter, self.wanted.kinds.minus(self.bypassed));
+        let filtered: Vec<&str> = filtered_kinds(&self.wanted.filter, self.wanted.kinds.minus(bypassed));
         if !filtered.is_empty() {
             say(&format!("of {} events the kernel drops those that no rule can want", filtered.join(", ")));
         }
@@ -214,7 +217,7 @@ impl<'o> Live<'o> {
     /// Puts other packs in the place of those that run, between two events; what to answer.
     fn switch(&mut self, change: Change, built: Built) -> anyhow::Result<Json> {
         let Built { packs, session, wanted, warnings } = built;
-        let (before, after) = (without(&self.wanted, self.bypassed), without(&wanted, self.bypassed));
+        let (before, after) = (self.wanted.without(self.bypassed), wanted.without(self.bypassed));
         if let Err(error) = self.source.widen(&before, &after) {
             // What the old packs ask for was there before, and is asked for again.
             self.source.narrow(&after, &before)?;

@@ -42,6 +42,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether other packs are to run, which takes a while.
+    pub fn changes_packs(&self) -> bool {
+        matches!(self, Request::Reload {} | Request::Rollback {})
+    }
+
     /// How long an engine may take to answer.
     pub fn answer_time(&self) -> Duration {
         match self {

@@ -1,9 +1,11 @@
 //! Allow-lists: events that the operator knows to be harmless and does not want rules to be asked about.
 //!
 //! Goes in: [`AllowLists`], as the configuration has them, and events. Comes out: whether an event is on a list. Lists are
-//! compared exactly, byte by byte; what cannot be known, such as a path that was cut, is on no list. An event of two files,
-//! a renamed one or a link, is on a list of paths when both are. The process table lives from events before they are looked
-//! for here, so that lineage stays whole.
+//! compared exactly, byte by byte; what cannot be known is on no list: an event of which something was cut or unreadable, and
+//! the name of a process whose executable is not known, because then a process chooses it. An event of two files, a renamed
+//! one or a link, is on a list of paths when both are. The process table takes events in before they are looked for here, and
+//! ends of processes are given to rules all the same while some ask about lineage. Lineage is not told of other allowed
+//! events, so that an allowed exec makes nobody the ancestor that a rule asks about.
 
 use std::collections::HashSet;
 
@@ -16,7 +18,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AllowLists {
-    /// Names of processes that act: `process.name`.
+    /// Names of processes that act: `process.name`, where it is that of `process.executable`.
     pub process_names: Vec<String>,
     /// Folders and files whose events are allowed, with all that is below: beginnings of `file.path`, by whole components.
     pub path_prefixes: Vec<String>,
@@ -158,6 +160,7 @@ struct Ends<'e> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AllowFields {
     process_name: Option<FieldNumber>,
+    executable: Option<FieldNumber>,
     path: Option<FieldNumber>,
     other_paths: [Option<FieldNumber>; 2],
     transport: Option<FieldNumber>,
@@ -173,6 +176,7 @@ impl AllowFields {
         let field = |name| table.lookup(name);
         AllowFields {
             process_name: field("process.name"),
+            executable: field("process.executable"),
             path: field("file.path"),
             other_paths: [field("file.Ext.original.path"), field("file.target_path")],
             transport: field("network.transport"),
@@ -186,15 +190,18 @@ impl AllowFields {
 
     /// Whether an event is on a list.
     pub(super) fn allow(&self, allow: &Allow, event: &Event) -> bool {
+        if event.flags.contains(EventFlags::TRUNCATED) || event.flags.contains(EventFlags::UNREADABLE) {
+            return false;
+        }
         let mut ends = Ends::default();
+        let (mut process_name, mut executable) = (None, None);
         // Whether there is a path, and whether all that there are, are allowed.
         let (mut has_path, mut paths) = (false, true);
         for (field, _, value) in event.values() {
             let field = Some(field);
             match value {
-                FieldValue::Text(name) if field == self.process_name && allow.process_names.contains(name) => {
-                    return true;
-                }
+                FieldValue::Text(name) if field == self.process_name => process_name = Some(name),
+                FieldValue::Text(path) if field == self.executable => executable = Some(path),
                 FieldValue::Text(path) if field == self.path || self.other_paths.contains(&field) => {
                     has_path |= field == self.path;
                     paths &= allow.allows_path(path);
@@ -211,8 +218,10 @@ impl AllowFields {
                 _ => {}
             }
         }
-        let whole = !event.flags.contains(EventFlags::TRUNCATED) && !event.flags.contains(EventFlags::UNREADABLE);
-        whole && (has_path && paths || allow.allows_ends(&ends))
+        // Without its executable, a process is known by the name that it gave itself (prctl(2), PR_SET_NAME).
+        let of_executable = executable.and_then(|path| path.rsplit_once('/')).map(|(_, name)| name);
+        let name = process_name.filter(|&name| of_executable == Some(name));
+        name.is_some_and(|name| allow.process_names.contains(name)) || has_path && paths || allow.allows_ends(&ends)
     }
 }
 
@@ -263,8 +272,13 @@ mod tests {
         .expect("lists");
         assert_eq!(allow.len(), 8);
         for (values, expected) in [
-            (&["process.name=backupd", "file.path=/etc/shadow"][..], true),
-            (&["process.name=Backupd"], false),
+            (&["process.name=backupd", "process.executable=/bin/backupd", "file.path=/etc/shadow"][..], true),
+            (&["process.name=backupd", "process.executable=/backupd"], true),
+            (&["process.name=Backupd", "process.executable=/bin/Backupd"], false),
+            (&["process.name=backupd"], false),
+            (&["process.name=backupd", "process.executable=backupd"], false),
+            (&["process.name=backupd", "process.executable=/bin/sh"], false),
+            (&["process.name=sh", "process.executable=/bin/backupd"], false),
             (&["process.name=x", "file.path=/var/cache/a"], true),
             (&["file.path=/var/cache"], true),
             (&["file.path=/var/cached/a"], false),
@@ -291,9 +305,15 @@ mod tests {
             assert_eq!(compare.allow(&allow, &event), expected, "{values:?}");
             assert!(!compare.allow(&Allow::default(), &event), "{values:?}");
         }
-        let mut cut = event(&fields.table, &["file.path=/var/x.log"]);
-        cut.flags.insert(EventFlags::TRUNCATED);
-        assert!(!compare.allow(&allow, &cut));
+        let known = ["process.name=backupd", "process.executable=/bin/backupd"];
+        for values in [&["file.path=/var/x.log"][..], &known, &["destination.ip=::1"]] {
+            for flag in [EventFlags::TRUNCATED, EventFlags::UNREADABLE] {
+                let mut cut = event(&fields.table, values);
+                assert!(compare.allow(&allow, &cut), "{values:?}");
+                cut.flags.insert(flag);
+                assert!(!compare.allow(&allow, &cut), "{values:?}");
+            }
+        }
     }
 
     #[test]

@@ -132,6 +132,14 @@ impl HostSource {
         }
     }
 
+    /// See [`LiveSource::set_lineage`].
+    pub fn set_lineage(&mut self, lineage: bool) {
+        match self {
+            HostSource::Kernel(source) => source.set_lineage(lineage),
+            HostSource::Fallback(source) => source.set_lineage(lineage),
+        }
+    }
+
     /// See [`LiveSource::set_demand`].
     pub fn set_demand(&mut self, demand: Demand) -> Result<(), LiveError> {
         match self {

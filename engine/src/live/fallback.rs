@@ -28,6 +28,8 @@ use crate::process_table::bootstrap::{self, Snapshot};
 use crate::process_table::entity::ticks_to_nanoseconds;
 
 const PROC: &str = "/proc";
+/// The most reads before what nobody wants any longer is closed: so many fill a queue of the kernel's usual length.
+const LAST_READS: usize = 64;
 /// How far up ancestors are looked for that the table does not know.
 const ANCESTORS: usize = 32;
 
@@ -116,7 +118,8 @@ impl FallbackSource {
         Ok(source)
     }
 
-    /// As [`LiveSource::set_kinds`](super::LiveSource::set_kinds).
+    /// As [`LiveSource::set_kinds`](super::LiveSource::set_kinds). What goes on is not opened again, because that would lose
+    /// what is in its queue.
     pub fn set_kinds(&mut self, kinds: KindSet) {
         self.translator.set_kinds(kinds);
         self.wanted = kinds;
@@ -124,22 +127,21 @@ impl FallbackSource {
         let wanted =
             |all: KindSet| Kind::ALL.into_iter().filter(move |&kind| kinds.contains(kind) && all.contains(kind));
         let of_audit = KindSet::NONE.with(Kind::Exec);
-        // What goes on is not opened again: it would lose what is in its queue.
         let wants_audit = self.tiers.contains(&Tier::Audit) && wanted(of_audit).next().is_some();
-        let (audit, files) = self.losses();
-        self.audit = self.audit.take().filter(|_| wants_audit);
+        let wants_files = self.tiers.contains(&Tier::Fanotify) && wanted(fanotify::kinds()).next().is_some();
+        self.close(!wants_audit, !wants_files);
         if wants_audit && self.audit.is_none() {
             match Audit::open() {
                 Ok(audit) => self.audit = Some(audit),
                 Err(error) => self.unavailable.push((Kind::Exec, error)),
             }
         }
-        let wants_files = self.tiers.contains(&Tier::Fanotify) && wanted(fanotify::kinds()).next().is_some();
-        self.fanotify = self.fanotify.take().filter(|_| wants_files);
-        self.fanotify = self.fanotify.take().and_then(|mut files| files.set_kinds(kinds).is_ok().then_some(files));
-        let (audit_now, files_now) = self.losses();
-        self.lost = (self.lost.0 + audit - audit_now, self.lost.1 + files - files_now);
-        if wants_files {
+        if let Some(files) = &mut self.fanotify {
+            let refused = files.set_kinds(kinds).into_iter();
+            self.unavailable.extend(refused.map(|(kind, error)| {
+                (kind, LiveError::fallback("fanotify", "a file system cannot be watched for more", error.into()))
+            }));
+        } else if wants_files {
             for kind in wanted(fanotify::kinds()) {
                 // One group for all; opened again to have the reason once for each kind.
                 match &self.fanotify {
@@ -168,6 +170,28 @@ impl FallbackSource {
         }));
     }
 
+    /// Closes what nobody wants any longer. What is in its queue is taken in before, for the process table and the books.
+    fn close(&mut self, audit: bool, files: bool) {
+        let closes = audit && self.audit.is_some() || files && self.fanotify.is_some();
+        if !closes {
+            return;
+        }
+        if let Some(files) = self.fanotify.as_mut().filter(|_| files) {
+            files.stop();
+        }
+        for _ in 0..LAST_READS {
+            // Nobody is there to whom events could be given, and nobody wants them; an error comes again if it lasts.
+            if !matches!(self.read(audit, files, &mut |_| {}), Ok((_, true))) {
+                break;
+            }
+        }
+        let before = self.losses();
+        self.audit = self.audit.take().filter(|_| !audit);
+        self.fanotify = self.fanotify.take().filter(|_| !files);
+        let now = self.losses();
+        self.lost = (self.lost.0 + before.0 - now.0, self.lost.1 + before.1 - now.1);
+    }
+
     /// As [`LiveSource::poll`](super::LiveSource::poll).
     pub fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event)) -> Result<usize, LiveError> {
         let events = self.drain(sink)?;
@@ -187,8 +211,20 @@ impl FallbackSource {
     }
 
     fn drain(&mut self, sink: &mut dyn FnMut(&Event)) -> Result<usize, LiveError> {
+        Ok(self.read(true, true, sink)?.0)
+    }
+
+    /// Reads once from audit, fanotify or both; how many events the sink got, and whether there was anything to read. A
+    /// loss is somewhere among what was read: it is told of as one since the latest event before.
+    fn read(
+        &mut self,
+        of_audit: bool,
+        of_files: bool,
+        sink: &mut dyn FnMut(&Event),
+    ) -> Result<(usize, bool), LiveError> {
         self.translator.start_batch();
-        let mut count = 0;
+        let since = self.translator.latest();
+        let (mut count, mut more) = (0, false);
         let mut writer = Writer {
             translator: &mut self.translator,
             sequence: &mut self.sequence,
@@ -196,24 +232,30 @@ impl FallbackSource {
             sink,
             count: &mut count,
         };
-        if let Some(audit) = &mut self.audit {
-            let read = audit.read(&mut |exec| writer.exec(&exec));
-            read.map_err(|error| LiveError::system("reading from audit", error))?;
+        let mut failed = None;
+        if let Some(audit) = self.audit.as_mut().filter(|_| of_audit) {
+            match audit.read(&mut |exec| writer.exec(&exec)) {
+                Ok(read) => more |= read > 0,
+                Err(error) => failed = Some(LiveError::system("reading from audit", error)),
+            }
         }
-        if let Some(files) = &mut self.fanotify {
-            let read = files.read(&mut |news| writer.file(&news));
-            read.map_err(|error| LiveError::system("reading from fanotify", error))?;
+        if let Some(files) = self.fanotify.as_mut().filter(|_| of_files && failed.is_none()) {
+            match files.read(&mut |news| writer.file(&news)) {
+                Ok(read) => more |= read,
+                Err(error) => failed = Some(LiveError::system("reading from fanotify", error)),
+            }
         }
         let (audit, files) = self.losses();
         let lost = (audit + files).saturating_sub(self.told_lost);
         if lost > 0 {
             self.told_lost += lost;
-            self.translator.note_lost(lost);
+            self.translator.note_lost(lost, since);
         }
-        Ok(count)
+        failed.map_or(Ok((count, more)), Err)
     }
 
-    /// As [`LiveSource::losses`](super::LiveSource::losses); a loss is told behind the events that were read with it.
+    /// As [`LiveSource::losses`](super::LiveSource::losses); a loss is told of behind the events that were read with it, as
+    /// one that began before them.
     pub fn loss_news(&self) -> super::LossNews {
         self.translator.losses()
     }
@@ -234,6 +276,11 @@ impl FallbackSource {
         self.translator.set_allow(allow);
     }
 
+    /// As [`LiveSource::set_lineage`](super::LiveSource::set_lineage); without eBPF no ends come.
+    pub fn set_lineage(&mut self, lineage: bool) {
+        self.translator.set_lineage(lineage);
+    }
+
     /// As [`LiveSource::set_demand`](super::LiveSource::set_demand).
     pub fn set_demand(&mut self, demand: super::Demand) {
         self.translator.set_demand(demand);
@@ -247,6 +294,12 @@ impl FallbackSource {
     /// The processes of the host, as far as they are known.
     pub fn processes(&self) -> &ProcessTable {
         self.translator.table()
+    }
+
+    /// The watch of files, for tests that break it.
+    #[cfg(test)]
+    pub(super) fn files(&mut self) -> Option<&mut Fanotify> {
+        self.fanotify.as_mut()
     }
 
     /// What audit and fanotify lost, before they were closed and since.

@@ -105,42 +105,74 @@ impl Fanotify {
         Ok(Fanotify { group, mounts, wanted, buffer: vec![0; BUFFER], overflows: 0, malformed: 0 })
     }
 
-    /// Watches for other kinds from now on; events that are there already are not lost. An error leaves what was watched
-    /// before, or more.
-    pub(super) fn set_kinds(&mut self, kinds: KindSet) -> io::Result<()> {
-        let bits = |differs: &dyn Fn(Kind) -> bool| {
-            KINDS.iter().filter(|(kind, _)| differs(*kind)).fold(0, |bits, (_, bit)| bits | bit)
-        };
-        let more = bits(&|kind| kinds.contains(kind) && !self.wanted.contains(kind));
-        let less = bits(&|kind| !kinds.contains(kind) && self.wanted.contains(kind));
-        for (flags, bits) in [(ADD, more), (REMOVE, less)] {
-            for (_, mount) in self.mounts.iter().filter(|_| bits != 0) {
-                let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd()))?;
-                sys::fanotify_mark(self.group.as_raw_fd(), flags, bits, &path)?;
+    /// Watches for other kinds from now on; events that are there already are not lost. Gives the kinds that cannot be
+    /// had, and why; all others come.
+    pub(super) fn set_kinds(&mut self, kinds: KindSet) -> Vec<(Kind, io::Error)> {
+        let mut refused = Vec::new();
+        let mut had = kinds;
+        for (kind, bit) in KINDS {
+            match (kinds.contains(kind), self.wanted.contains(kind)) {
+                (true, false) => {
+                    if let Err(error) = self.mark(ADD, bit) {
+                        had = had.without(kind);
+                        refused.push((kind, error));
+                    }
+                }
+                // What comes all the same is left out when it is read.
+                (false, true) => drop(self.mark(REMOVE, bit)),
+                _ => {}
             }
         }
-        self.wanted = kinds;
-        Ok(())
+        self.wanted = had;
+        refused
     }
 
-    /// Gives what has happened since; how many events that were.
-    pub(super) fn read(&mut self, each: &mut dyn FnMut(FileNews<'_>)) -> io::Result<usize> {
+    /// Changes what is watched on all file systems.
+    fn mark(&self, flags: u32, bit: u64) -> io::Result<()> {
+        self.mounts.iter().try_for_each(|(_, mount)| {
+            let path = CString::new(format!("/proc/self/fd/{}", mount.as_raw_fd()))?;
+            sys::fanotify_mark(self.group.as_raw_fd(), flags, bit, &path)
+        })
+    }
+
+    /// Has nothing more come; what is in the queue can still be read.
+    pub(super) fn stop(&mut self) {
+        let wanted = KINDS.iter().filter(|(kind, _)| self.wanted.contains(*kind));
+        // If it cannot be had, more comes until the group is closed.
+        wanted.for_each(|(_, bit)| drop(self.mark(REMOVE, *bit)));
+    }
+
+    /// Has every change of the watch fail: an eventfd has no file system that can be watched.
+    #[cfg(test)]
+    pub(super) fn break_marks(&mut self) {
+        let unwatched = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).expect("an eventfd");
+        self.mounts.push((u64::MAX, unwatched));
+    }
+
+    /// Undoes [`Fanotify::break_marks`].
+    #[cfg(test)]
+    pub(super) fn mend_marks(&mut self) {
+        self.mounts.pop();
+    }
+
+    /// Gives what has happened since; whether there was anything to read.
+    pub(super) fn read(&mut self, each: &mut dyn FnMut(FileNews<'_>)) -> io::Result<bool> {
         let length = match self.group.read(&mut self.buffer) {
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),
         };
         let (mounts, wanted) = (&self.mounts, self.wanted);
-        let (mut count, mut overflows) = (0, 0);
+        let mut overflows = 0;
         event::events(self.buffer.get(..length).unwrap_or_default(), &mut self.malformed, |event| {
             if event.mask & mask::OVERFLOW != 0 {
                 overflows += 1;
                 return;
             }
-            count += tell(&event, mounts, wanted, each);
+            tell(&event, mounts, wanted, each);
         });
         self.overflows += overflows;
-        Ok(count)
+        Ok(length > 0)
     }
 }
 
@@ -159,24 +191,17 @@ fn watch(group: i32, folder: &Path, bits: u64) -> io::Result<OwnedFd> {
 
 /// One event may say that several things happened, when nobody read in between: they are told in the order in which they
 /// can only have happened.
-fn tell(
-    event: &FileEvent<'_>,
-    mounts: &[(u64, OwnedFd)],
-    wanted: KindSet,
-    each: &mut dyn FnMut(FileNews<'_>),
-) -> usize {
+fn tell(event: &FileEvent<'_>, mounts: &[(u64, OwnedFd)], wanted: KindSet, each: &mut dyn FnMut(FileNews<'_>)) {
     let is_folder = event.mask & mask::FOLDER != 0;
-    let Some(place) = event.place else { return 0 };
+    let Some(place) = event.place else { return };
     let located = |place: &Place<'_>| (folder_of(place, mounts), place.name.to_vec());
     let (folder, name) = located(&place);
     let old = event.old.as_ref().map(located);
-    let mut count = 0;
     for (kind, bit) in KINDS {
         // Folders are opened by everybody who looks into them; that is no event of a file.
         if event.mask & bit == 0 || !wanted.contains(kind) || kind == Kind::FileOpen && is_folder {
             continue;
         }
-        count += 1;
         let old = old.as_ref().filter(|_| kind == Kind::FileRename);
         each(FileNews {
             kind,
@@ -185,7 +210,6 @@ fn tell(
             old: old.map(|(folder, name)| (folder.clone(), name.as_slice())),
         });
     }
-    count
 }
 
 fn folder_of(place: &Place<'_>, mounts: &[(u64, OwnedFd)]) -> Option<PathBuf> {

@@ -6,13 +6,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most news that wait; more are told as one.
+/// The most news that wait; further losses are told as one.
 const WAITING_LIMIT: usize = 1_024;
 
 /// Events that a live source lost between two moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// Whose events: a processor's number, or another number where there are none.
+    /// Whose events: a processor's number, or [`Loss::NO_PLACE`].
     pub place: u32,
     /// Nothing was lost before, in nanoseconds since 1970: the time of the last event of that place.
     pub since: i64,
@@ -20,6 +20,19 @@ pub struct Loss {
     pub until: i64,
     /// How many; less than 0 when an event came after all that was counted before.
     pub count: i64,
+}
+
+impl Loss {
+    /// The place of losses that are no processor's, or several processors' together: nothing can be taken back from them.
+    pub const NO_PLACE: u32 = u32::MAX;
+
+    /// Takes another loss in, so that both are told as one.
+    pub(crate) fn merge(&mut self, other: Loss) {
+        self.place = Loss::NO_PLACE;
+        self.since = self.since.min(other.since);
+        self.until = self.until.max(other.until);
+        self.count = self.count.saturating_add(other.count);
+    }
 }
 
 /// What a source has to tell of its losses. Clones share it.
@@ -33,15 +46,16 @@ struct Shared {
 }
 
 impl LossNews {
-    /// Tells of a loss.
+    /// Tells of a loss. When too many wait, what would be taken back is not: rather too many are told of than too few.
     pub(super) fn add(&self, loss: Loss) {
         let mut losses = self.0.losses.lock().unwrap_or_else(PoisonError::into_inner);
         if losses.len() < WAITING_LIMIT {
             losses.push(loss);
-        } else if let Some(last) = losses.last_mut() {
-            last.since = last.since.min(loss.since);
-            last.until = last.until.max(loss.until);
-            last.count = last.count.saturating_add(loss.count);
+        } else if loss.count > 0 {
+            match losses.get_mut(WAITING_LIMIT) {
+                Some(merged) => merged.merge(loss),
+                None => losses.push(Loss { place: Loss::NO_PLACE, ..loss }),
+            }
         }
         self.0.is_new.store(true, Ordering::Release);
     }
@@ -53,5 +67,32 @@ impl LossNews {
             self.0.is_new.store(false, Ordering::Relaxed);
             losses.drain(..).for_each(each);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(place: u32, time: i64, count: i64) -> Loss {
+        Loss { place, since: time, until: time, count }
+    }
+
+    #[test]
+    fn what_is_told_as_one_has_no_place_and_nothing_is_taken_back_from_it() {
+        let news = LossNews::default();
+        (0..WAITING_LIMIT as i64).for_each(|time| news.add(loss(1, time, 1)));
+        for late in [loss(2, 5_000, 7), loss(2, 5_001, -1), loss(3, 6_000, 8), loss(1, 6_001, -1)] {
+            news.add(late);
+        }
+        let mut told = Vec::new();
+        news.take(|loss| told.push(loss));
+        assert_eq!(told.len(), WAITING_LIMIT + 1);
+        assert!(told[..WAITING_LIMIT].iter().all(|loss| (loss.place, loss.count) == (1, 1)));
+        let merged = Loss { place: Loss::NO_PLACE, since: 5_000, until: 6_000, count: 15 };
+        assert_eq!(told.last(), Some(&merged));
+        news.add(loss(2, 7_000, -1));
+        news.take(|loss| told.push(loss));
+        assert_eq!(told.last(), Some(&loss(2, 7_000, -1)), "there is room again");
     }
 }

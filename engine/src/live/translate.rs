@@ -55,6 +55,8 @@ pub(super) struct Translator {
     /// What the sink is not given though it asked for its kind.
     allow: super::Allow,
     allow_fields: AllowFields,
+    /// Whether the sink is given the ends of all processes, allowed or not.
+    lineage: bool,
     event: Event,
     /// Where texts are put together.
     text: String,
@@ -67,9 +69,6 @@ struct Place {
     /// Nanoseconds since boot.
     time: u64,
 }
-
-/// The place of losses that are no CPU's.
-const NO_PLACE: u32 = u32::MAX;
 
 /// Whether a record is an event.
 enum News {
@@ -88,6 +87,7 @@ impl Translator {
         Translator {
             allow_fields: AllowFields::new(&fields.table),
             allow: options.allow,
+            lineage: options.lineage,
             fields,
             table: ProcessTable::new(options.limits),
             kinds: options.kinds,
@@ -127,6 +127,10 @@ impl Translator {
 
     pub(super) fn set_allow(&mut self, allow: super::Allow) {
         self.allow = allow;
+    }
+
+    pub(super) fn set_lineage(&mut self, lineage: bool) {
+        self.lineage = lineage;
     }
 
     pub(super) fn set_demand(&mut self, demand: super::Demand) {
@@ -191,7 +195,9 @@ impl Translator {
             self.ledger.count(kind, |part| part.upkeep += 1);
             return false;
         }
-        if !self.allow.is_empty() && self.allow_fields.allow(&self.allow, &self.event) {
+        // Who remembers processes forgets them by their ends.
+        let must_come = self.lineage && kind == Kind::Exit;
+        if !must_come && !self.allow.is_empty() && self.allow_fields.allow(&self.allow, &self.event) {
             self.ledger.count(kind, |part| part.allowed += 1);
             return false;
         }
@@ -231,11 +237,16 @@ impl Translator {
         self.losses.clone()
     }
 
-    /// Tells of a loss between the last event and now.
-    pub(super) fn note_lost(&self, count: u64) {
+    /// The latest time so far, nanoseconds since boot.
+    pub(super) fn latest(&self) -> u64 {
+        self.latest
+    }
+
+    /// Tells of a loss between `since`, nanoseconds since boot, and now.
+    pub(super) fn note_lost(&self, count: u64, since: u64) {
         let now = u64::try_from(sys::boot_clock()).unwrap_or(self.latest);
-        let (since, until) = (self.clock.calendar(self.latest), self.clock.calendar(now.max(self.latest)));
-        self.losses.add(Loss { place: NO_PLACE, since, until, count: i64::try_from(count).unwrap_or(i64::MAX) });
+        let (since, until) = (self.clock.calendar(since), self.clock.calendar(now.max(self.latest)));
+        self.losses.add(Loss { place: Loss::NO_PLACE, since, until, count: i64::try_from(count).unwrap_or(i64::MAX) });
     }
 
     fn in_order(&mut self, timestamp: u64) -> u64 {

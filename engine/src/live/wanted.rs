@@ -8,6 +8,8 @@
 //! Widening opens first what is compared and then what is collected, so that no event of a new kind meets the old rules'
 //! filter; narrowing goes the other way round. In between everything that old or new rules want comes, and more.
 
+use kestrel_bpf::record::Kind;
+
 use super::{Demand, Environment, HostSource, KernelFilter, KindSet, LiveError};
 
 /// What the loaded rules ask for.
@@ -21,6 +23,20 @@ pub struct Wanted {
     pub demand: Demand,
     /// What the kernel drops beside whole kinds.
     pub filter: KernelFilter,
+    /// Whether some rule asks about lineage, which forgets processes by their ends.
+    pub lineage: bool,
+}
+
+impl Wanted {
+    /// Those of `kinds` that the operator may do without: not the ends of processes while some rule asks about lineage.
+    pub fn dispensable(&self, kinds: KindSet) -> KindSet {
+        if self.lineage { kinds.without(Kind::Exit) } else { kinds }
+    }
+
+    /// The same without `bypassed`, as far as that is possible.
+    pub fn without(&self, bypassed: KindSet) -> Wanted {
+        Wanted { kinds: self.kinds.minus(self.dispensable(bypassed)), ..self.clone() }
+    }
 }
 
 impl HostSource {
@@ -35,6 +51,7 @@ impl HostSource {
         }
         self.set_environment(old.environment.clone().and(new.environment.clone()))?;
         self.set_demand(old.demand.and(new.demand))?;
+        self.set_lineage(old.lineage || new.lineage);
         match old.kinds.union(new.kinds) {
             kinds if kinds == old.kinds => Ok(()),
             kinds => self.set_kinds(kinds),
@@ -53,6 +70,7 @@ impl HostSource {
             self.set_filter(&new.filter)?;
         }
         self.set_demand(new.demand)?;
+        self.set_lineage(new.lineage);
         self.set_environment(new.environment.clone())
     }
 }

@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use kestrel_bpf::layout::ARGUMENTS_LIMIT;
 use kestrel_bpf::record::push_lossy;
@@ -71,8 +72,17 @@ pub fn entity_of(proc: &Path, pid: u32) -> Option<EntityId> {
     Some(EntityId::from_start_ticks(pid, start_ticks))
 }
 
-/// Ticks that this reader's time namespace adds to start times, which the kernel's records do not have.
+/// Ticks that this reader's time namespace adds to start times, which the kernel's records do not have. They cannot change
+/// while this process runs, and are read once.
 fn boot_offset_ticks(proc: &Path) -> i64 {
+    static OWN: OnceLock<i64> = OnceLock::new();
+    if proc == Path::new("/proc") {
+        return *OWN.get_or_init(|| read_boot_offset_ticks(proc));
+    }
+    read_boot_offset_ticks(proc)
+}
+
+fn read_boot_offset_ticks(proc: &Path) -> i64 {
     let text = std::fs::read_to_string(proc.join("self/timens_offsets")).unwrap_or_default();
     let boottime = text.lines().find_map(|line| line.strip_prefix("boottime"));
     let seconds = boottime.and_then(|line| line.split_whitespace().next()?.parse::<i64>().ok());

@@ -17,11 +17,12 @@ const REMEMBERED: usize = 1_024;
 pub(super) struct Losses(VecDeque<Loss>);
 
 impl Losses {
-    /// Notes a loss, or takes back what was counted too much.
+    /// Notes a loss, or takes back what was counted too much: from the last loss of that place, if that is known to be one
+    /// of its own. Of losses that were put together nothing is taken back, nor of any before them.
     pub(super) fn note(&mut self, loss: Loss) {
         if loss.count < 0 {
-            let counted = self.0.iter_mut().rev().find(|known| known.place == loss.place && known.count > 0);
-            if let Some(counted) = counted {
+            let mut apart = self.0.iter_mut().rev().take_while(|known| known.place != Loss::NO_PLACE);
+            if let Some(counted) = apart.find(|known| known.place == loss.place && known.count > 0) {
                 counted.count = counted.count.saturating_add(loss.count).max(0);
             }
             return;
@@ -30,9 +31,7 @@ impl Losses {
             && let Some(oldest) = self.0.pop_front()
             && let Some(next) = self.0.front_mut()
         {
-            next.since = next.since.min(oldest.since);
-            next.until = next.until.max(oldest.until);
-            next.count = next.count.saturating_add(oldest.count);
+            next.merge(oldest);
         }
         self.0.push_back(loss);
     }
@@ -89,5 +88,27 @@ mod tests {
         assert_eq!(losses.0.len(), REMEMBERED);
         assert_eq!(losses.within(&found(0, 8)), 5_000);
         assert_eq!(losses.within(&found(4_999, 7)), 1);
+    }
+
+    #[test]
+    fn nothing_is_taken_back_from_what_was_put_together_or_is_another_places() {
+        let of = |place, count| Loss { place, ..loss(1, 1, count) };
+        let mut losses = Losses::default();
+        losses.note(of(1, 10));
+        losses.note(of(Loss::NO_PLACE, 100));
+        losses.note(of(2, 1_000));
+        // The loss of place 1 that this belongs to may be among those that were put together.
+        losses.note(of(1, -1));
+        assert_eq!(losses.within(&found(1, 7)), 1_110);
+        losses.note(of(2, -1));
+        assert_eq!(losses.within(&found(1, 7)), 1_109);
+        // The first of another place goes into the one behind it.
+        let mut losses = Losses::default();
+        losses.note(of(1, 5));
+        (0..REMEMBERED).for_each(|_| losses.note(of(2, 1)));
+        losses.note(of(1, -1));
+        (0..REMEMBERED).for_each(|_| losses.note(of(2, -1)));
+        let all = REMEMBERED as u64 + 5;
+        assert_eq!(losses.within(&found(1, 7)), all - (REMEMBERED as u64 - 1), "but for what was put together");
     }
 }

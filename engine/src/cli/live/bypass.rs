@@ -1,10 +1,11 @@
 //! Kinds of events that the operator has switched off: the kernel produces none of them, whatever rules want.
 //!
 //! What the process table and other kinds live from (exec, fork, exit; connections, when their ends are wanted) is produced all
-//! the same, and not given to rules.
+//! the same, and not given to rules. Exits are given to them all the same while a pack asks about lineage, which forgets
+//! processes by them.
 
 use kestrel_bpf::record::Kind;
-use kestrel_engine::live::{KindSet, Wanted};
+use kestrel_engine::live::KindSet;
 use kestrel_engine::stats::{BypassStats, counted};
 
 use super::super::report::say;
@@ -12,20 +13,20 @@ use super::Live;
 use super::pushdown::by_rule;
 use super::wanted::bypassed_rules;
 
-/// What is asked of the source when these kinds are bypassed.
-pub(super) fn without(wanted: &Wanted, bypassed: KindSet) -> Wanted {
-    Wanted { kinds: wanted.kinds.minus(bypassed), ..wanted.clone() }
-}
-
 impl Live<'_> {
     /// Switches a kind off or on again.
     ///
     /// # Errors
-    /// When there is no such kind, or the source refuses; everything is then as it was.
+    /// When there is no such kind, rules cannot do without it, or the source refuses; everything is then as it was.
     pub(super) fn bypass(&mut self, name: &str, on: bool) -> Result<(), String> {
         let kind = kind_named(name)?;
+        if on && self.wanted.dispensable(KindSet::NONE.with(kind)).is_empty() {
+            return Err(format!(
+                "{name} events cannot be bypassed while a pack asks about lineage, which forgets processes by them"
+            ));
+        }
         let bypassed = if on { self.bypassed.with(kind) } else { self.bypassed.without(kind) };
-        let (old, new) = (without(&self.wanted, self.bypassed), without(&self.wanted, bypassed));
+        let (old, new) = (self.wanted.without(self.bypassed), self.wanted.without(bypassed));
         if let Err(error) = self.source.set_kinds(new.kinds) {
             let back = self.source.set_kinds(old.kinds).err().map(|error| format!("; {}", error.with_causes()));
             return Err(format!("the source refuses: {}{}", error.with_causes(), back.unwrap_or_default()));
@@ -37,12 +38,18 @@ impl Live<'_> {
         Ok(())
     }
 
+    /// The kinds that are bypassed with the packs that run now.
+    pub(super) fn bypassed_now(&self) -> KindSet {
+        self.wanted.dispensable(self.bypassed)
+    }
+
     /// What the statistics say of bypassed kinds, and of what the kernel does for each rule.
     pub(super) fn count_bypassed(&mut self) {
-        let (blind_rules, narrowed_rules) = bypassed_rules(&self.run.packs, self.bypassed);
-        let kinds = self.bypassed.iter().map(Kind::name).collect();
+        let bypassed = self.bypassed_now();
+        let (blind_rules, narrowed_rules) = bypassed_rules(&self.run.packs, bypassed);
+        let kinds = bypassed.iter().map(Kind::name).collect();
         self.run.stats.bypass = BypassStats { kinds, blind_rules, narrowed_rules };
-        self.run.stats.pushdown = by_rule(&self.run.packs, &self.wanted, self.bypassed);
+        self.run.stats.pushdown = by_rule(&self.run.packs, &self.wanted, bypassed);
     }
 
     /// What bypassed kinds mean for the rules, for people.

@@ -23,15 +23,22 @@ pub(super) fn wanted(packs: &[NamedPack], compares_keys: bool) -> Wanted {
         false => KernelFilter::default(),
     };
     let environment = Environment::wanted_by(packs.iter().map(|pack| pack.pack.ir()));
-    Wanted { kinds, environment, demand: wanted_fields(packs), filter }
+    Wanted { kinds, environment, demand: wanted_fields(packs), filter, lineage: packs.iter().any(asks_lineage) }
 }
 
 /// The kinds of event that some pack wants and some source of this build has.
 fn wanted_kinds(packs: &[NamedPack]) -> KindSet {
     let live = KindSet::all();
-    let asked = |kind: &Kind| packs.iter().any(|pack| pack.pack.filters().wants(kind.number()));
+    let remembers = packs.iter().any(asks_lineage);
+    let asked = |kind: &Kind| {
+        *kind == Kind::Exit && remembers || packs.iter().any(|pack| pack.pack.filters().wants(kind.number()))
+    };
     let wanted = |kind: &Kind| live.contains(*kind) && asked(kind);
     Kind::ALL.into_iter().filter(wanted).fold(KindSet::NONE, KindSet::with)
+}
+
+fn asks_lineage(pack: &NamedPack) -> bool {
+    pack.pack.ir().lineage.is_some()
 }
 
 /// What is to be found out in user space: what some rule asks for, and for evidence the containers, which are remembered.

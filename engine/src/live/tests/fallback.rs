@@ -263,3 +263,91 @@ fn fanotify_loses_nothing_when_other_kinds_are_wanted() {
     drop(source);
     std::fs::remove_dir_all(&folder).expect("a folder of our own");
 }
+
+/// A source of files in a folder of our own; `None`, with the reason printed, where it cannot be had.
+fn files_of(folder: &std::path::Path, kinds: KindSet) -> Option<FallbackSource> {
+    std::fs::create_dir_all(folder).expect("a folder of our own");
+    let options = LiveOptions { kinds, watched: vec![folder.to_owned()], ..LiveOptions::default() };
+    let source = FallbackSource::open(options, &[Tier::Fanotify]);
+    source.map_err(|error| eprintln!("skipped: {}", error.with_causes())).ok()
+}
+
+fn act(folder: &std::path::Path, script: &str) {
+    assert!(Command::new("/bin/sh").args(["-c", script]).current_dir(folder).status().expect("sh").success());
+}
+
+fn wait_for_file(source: &mut FallbackSource, action: &str, path: PathBuf) {
+    let path = path.to_str().expect("UTF-8");
+    wait(source, action, |source, event| {
+        texts(source, event, "event.action") == [action] && texts(source, event, "file.path") == [path]
+    });
+}
+
+#[test]
+fn a_kind_that_cannot_be_watched_leaves_the_others_and_their_queue_alone() {
+    let folder = std::env::temp_dir().join(format!("kestrel-fanotify-refused-{}", std::process::id()));
+    let created = KindSet::NONE.with(Kind::FileCreate);
+    if let Some(mut source) = files_of(&folder, created) {
+        act(&folder, "echo > first");
+        source.files().expect("it is open").break_marks();
+        source.set_kinds(created.with(Kind::FileDelete));
+        let refused: Vec<Kind> = source.unavailable().map(|(kind, _)| kind).collect();
+        assert_eq!(refused, [Kind::FileDelete]);
+        assert_eq!(source.available().collect::<Vec<_>>(), [Kind::FileCreate]);
+        wait_for_file(&mut source, "creation", folder.join("first"));
+        act(&folder, "echo > second");
+        wait_for_file(&mut source, "creation", folder.join("second"));
+        // When it works again, the kind comes.
+        source.files().expect("it is open").mend_marks();
+        source.set_kinds(created.with(Kind::FileDelete));
+        assert_eq!(source.unavailable().count(), 0);
+        act(&folder, "rm first");
+        wait_for_file(&mut source, "deletion", folder.join("first"));
+        assert!(source.ledger().balances(true));
+    }
+    std::fs::remove_dir_all(&folder).expect("a folder of our own");
+}
+
+#[test]
+fn losses_are_told_of_as_since_before_the_events_that_were_read_with_them() {
+    let folder = std::env::temp_dir().join(format!("kestrel-fanotify-lost-{}", std::process::id()));
+    let created = KindSet::NONE.with(Kind::FileCreate);
+    if let Some(mut source) = files_of(&folder, created) {
+        act(&folder, "echo > first");
+        wait_for_file(&mut source, "creation", folder.join("first"));
+        act(&folder, "echo > second");
+        // As if the queue had overflowed meanwhile.
+        source.files().expect("it is open").overflows += 3;
+        let news = source.loss_news();
+        let mut times = Vec::new();
+        let (begun, mut losses) = (Instant::now(), Vec::new());
+        while times.is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the second file is not told");
+            source.poll(Duration::from_millis(50), &mut |event| times.push(event.timestamp)).expect("it goes on");
+            news.take(|loss| losses.push(loss));
+        }
+        let [loss] = losses.as_slice() else { panic!("one loss: {losses:?}") };
+        assert_eq!((loss.count, loss.place), (3, super::super::Loss::NO_PLACE));
+        assert!(times.iter().all(|&time| loss.since < time && time <= loss.until), "{loss:?} {times:?}");
+        // What nobody wants any longer is closed, and its losses stay in the books.
+        source.set_kinds(KindSet::NONE.with(Kind::FileChmod));
+        assert!(source.files().is_none());
+        assert_eq!(source.ledger().kind(Kind::FileOpen).kernel.dropped, 3);
+    }
+    std::fs::remove_dir_all(&folder).expect("a folder of our own");
+}
+
+#[test]
+fn what_is_in_the_queue_of_a_watch_that_is_closed_stands_in_the_books() {
+    let folder = std::env::temp_dir().join(format!("kestrel-fanotify-closed-{}", std::process::id()));
+    let created = KindSet::NONE.with(Kind::FileCreate);
+    if let Some(mut source) = files_of(&folder, created) {
+        act(&folder, "echo > first; echo > second");
+        source.set_kinds(KindSet::NONE.with(Kind::FileChmod));
+        assert!(source.files().is_none());
+        let ledger = source.ledger();
+        let part = ledger.kind(Kind::FileCreate);
+        assert!(part.upkeep >= 2 && part.delivered == 0 && ledger.balances(true), "{ledger:?}");
+    }
+    std::fs::remove_dir_all(&folder).expect("a folder of our own");
+}

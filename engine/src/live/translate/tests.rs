@@ -187,6 +187,34 @@ fn what_is_allowed_keeps_the_table_up_to_date_and_is_counted() {
 }
 
 #[test]
+fn with_lineage_ends_come_though_they_are_allowed() {
+    let lists = AllowLists { process_names: vec!["tool".to_owned()], ..AllowLists::default() };
+    let mut translator = translator();
+    translator.set_allow(Allow::new(&lists).expect("lists"));
+    translator.set_lineage(true);
+    let told = events(&mut translator, &[exec(5, 1, 42, b"tool\0"), exit(6, 2, 42, 0)]);
+    let [event] = told.as_slice() else { panic!("one event") };
+    assert!(has(event, "event.type=end") && has(event, "process.name=tool"));
+    translator.set_lineage(false);
+    assert!(events(&mut translator, &[exec(7, 3, 43, b"tool\0"), exit(8, 4, 43, 0)]).is_empty());
+    let ledger = translator.ledger();
+    assert_eq!((ledger.kind(Kind::Exec).allowed, ledger.kind(Kind::Exit).allowed), (2, 1));
+}
+
+#[test]
+fn a_name_that_a_process_gave_itself_is_on_no_allow_list() {
+    let lists = AllowLists { process_names: vec!["comm".to_owned()], ..AllowLists::default() };
+    let mut translator = translator();
+    translator.set_kinds(KindSet::all());
+    translator.set_allow(Allow::new(&lists).expect("lists"));
+    // Nobody saw its exec: all that is known is `comm`.
+    let target = Target { pid: 1, start_time: 2_000_000_000 };
+    let told = events(&mut translator, &[act(6, 1, Kind::Kill, Body::Kill(Kill { target, signal: 15 }))]);
+    let [event] = told.as_slice() else { panic!("one event") };
+    assert!(has(event, "process.name=comm") && !event.iter().any(|line| line.starts_with("process.executable=")));
+}
+
+#[test]
 fn rubbish_is_counted_and_gives_no_event() {
     let mut translator = translator();
     let mut cut = exec(5, 1, 42, b"tool\0");
