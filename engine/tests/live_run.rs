@@ -409,7 +409,7 @@ field f1 process.name : keyword
 field f2 process.entity_id : keyword
 field f3 event.action : keyword
 field f4 process.parent.entity_id : keyword
-field f5 process.Ext.ancestry : keyword[]
+field f5 process.Ext.ancestry : keyword
 field f6 event.type : keyword
 lineage entity f2 parent f4 ancestry f5 type f6
 atom a0 = f0 exact ["process"]
