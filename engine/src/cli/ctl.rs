@@ -33,10 +33,11 @@ enum CtlCommand {
     /// Has a live run read its packs again. They are checked and built aside, and take over between two events; when anything
     /// is wrong the old ones go on, and the answer says why. SIGHUP does the same.
     Reload,
-    /// Has a live run go back to the packs that ran before the last reload, as they were then.
+    /// Has a live run go back to the packs that ran before the last reload, as they were then. One change at a time, as with
+    /// `reload`; other questions are answered meanwhile.
     Rollback,
     /// Has the kernel of a live run produce no events of a kind (`on`), or again (`off`). What the process table lives from is
-    /// still produced, and not given to rules.
+    /// still produced, and not given to rules. Exits cannot be bypassed while a pack asks about lineage.
     Bypass {
         /// The kind, as `kestrel-engine doctor` names it: `file_open`.
         kind: String,
