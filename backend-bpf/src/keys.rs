@@ -21,20 +21,26 @@
 mod ends;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::rc::Rc;
 
 use kestrel_ir::fold::fold;
 use kestrel_ir::guards::{self, Clause, Guard, is_decided_by_kind};
-use kestrel_ir::layout::FieldId;
 use kestrel_ir::model::{Atom, AtomId, Ir, Node, NodeId, Predicate, PredicateId, StringMatch};
 use kestrel_ir::pack::{FilterKey, FilterTest, KindKeys};
 use kestrel_ir::pattern::Anchor;
 use kestrel_ir::regex;
 use kestrel_schema::EventKind;
 
-/// A kind with more keys than this passes as it is: the kernel's tables would let nearly everything through.
-const MAX_KEYS: usize = 4_096;
+/// A condition or a kind with more keys than this passes as it is: the kernel's tables would let nearly everything through.
+pub(crate) const MAX_KEYS: usize = 4_096;
+/// So many keys are put together for conditions that hold when any of some does, in all kinds; what is beyond passes as it is.
+const MAX_SUMMED: usize = 4 << 20;
+/// The most bytes of the keys of all kinds, as the pack encodes them or a little more. Kinds with many pass as they are then.
+const MAX_BYTES: usize = 8 << 20;
+/// Of a key the bytes beside its text.
+const HEAD: usize = 3;
 /// Longer texts, in bytes, are no keys.
 const MAX_KEY: usize = 512;
 
@@ -51,16 +57,17 @@ pub(crate) struct Chosen {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keys {
     pub(crate) kinds: Vec<KindKeys>,
-    chosen: BTreeMap<(u32, u16), Chosen>,
+    chosen: BTreeMap<(u32, u16), Rc<Chosen>>,
 }
 
 impl Keys {
     /// Looks at all predicates; `by_predicate` says which kinds each can want.
     pub(crate) fn new(ir: &Ir, kinds: &[EventKind], by_predicate: &[Vec<u16>]) -> Keys {
         let mut keys = Keys::default();
+        let texts = Texts::new(ir);
         for kind in kinds {
-            let answers = Answers::new(ir, kind);
-            let mut all: Vec<FilterKey> = Vec::new();
+            let answers = Answers::new(ir, kind, &texts);
+            let mut all: Vec<Rc<Chosen>> = Vec::new();
             let (mut whole, mut wanted_by_some) = (true, false);
             for (index, (predicate, wanted)) in ir.predicates.iter().zip(by_predicate).enumerate() {
                 if !wanted.contains(&kind.id) {
@@ -72,24 +79,30 @@ impl Keys {
                         whole = false;
                         continue;
                     }
-                    Answer::Never => Chosen::default(),
-                    Answer::Keys(chosen) => Chosen::clone(&chosen),
+                    Answer::Never => Rc::default(),
+                    Answer::Keys(chosen) => chosen,
                 };
-                all.extend(chosen.keys.iter().cloned());
+                all.push(Rc::clone(&chosen));
                 keys.chosen.insert((index as u32, kind.id), chosen);
             }
-            all.sort_unstable();
-            all.dedup();
-            if whole && wanted_by_some && all.len() <= MAX_KEYS {
-                keys.kinds.push(KindKeys { kind: kind.id, keys: all });
+            if let Some(all) = (whole && wanted_by_some).then(|| union(&all)).flatten() {
+                keys.kinds.push(KindKeys { kind: kind.id, keys: all.into_iter().cloned().collect() });
             }
         }
+        let bytes = |keys: &KindKeys| keys.keys.iter().map(|key| HEAD + key.text.len()).sum::<usize>();
+        let mut room = MAX_BYTES;
+        keys.kinds.sort_by_cached_key(|keys| (bytes(keys), keys.kind));
+        keys.kinds.retain(|keys| {
+            let left = room.checked_sub(bytes(keys));
+            room = left.unwrap_or(room);
+            left.is_some()
+        });
         keys.kinds.sort_by_key(|keys| keys.kind);
         keys
     }
 
     /// What the kernel looks for on behalf of a predicate in events of a kind, if anything can be looked for.
-    pub(crate) fn chosen(&self, predicate: PredicateId, kind: u16) -> Option<&Chosen> {
+    pub(crate) fn chosen(&self, predicate: PredicateId, kind: u16) -> Option<&Rc<Chosen>> {
         self.chosen.get(&(predicate.0, kind))
     }
 
@@ -125,24 +138,20 @@ impl Answer {
         best
     }
 
-    /// For a condition that is true when any of some is: the keys of all of them.
-    fn any<'a>(answers: impl Iterator<Item = &'a Answer>) -> Answer {
-        let mut keys: Vec<&Rc<Chosen>> = Vec::new();
+    /// For a condition that is true when any of some is: the keys of all of them, as long as there is `room`.
+    fn any<'a>(answers: impl Iterator<Item = &'a Answer>, room: &Cell<usize>) -> Answer {
+        let mut keys: Vec<Rc<Chosen>> = Vec::new();
         for answer in answers {
             match answer {
                 Answer::Never => {}
                 Answer::Whatever => return Answer::Whatever,
-                Answer::Keys(chosen) => keys.push(chosen),
+                Answer::Keys(chosen) => keys.push(Rc::clone(chosen)),
             }
         }
         match keys.as_slice() {
             [] => Answer::Never,
             [one] => Answer::Keys(Rc::clone(one)),
-            several => {
-                let mut sum = Chosen::default();
-                several.iter().for_each(|chosen| sum.add(chosen));
-                if sum.keys.len() > MAX_KEYS { Answer::Whatever } else { Answer::Keys(Rc::new(sum)) }
-            }
+            several => Chosen::sum(several, room).map_or(Answer::Whatever, |sum| Answer::Keys(Rc::new(sum))),
         }
     }
 }
@@ -152,14 +161,49 @@ impl Chosen {
         (self.cost, self.keys.len())
     }
 
-    fn add(&mut self, other: &Chosen) {
-        self.cost = self.cost.max(other.cost);
-        self.keys.extend(other.keys.iter().cloned());
-        self.keys.sort_unstable();
-        self.keys.dedup();
-        self.fields.extend(other.fields.iter().cloned());
-        self.fields.sort_unstable();
-        self.fields.dedup();
+    /// All of them together; `None` when that is too much.
+    fn sum(several: &[Rc<Chosen>], room: &Cell<usize>) -> Option<Chosen> {
+        let keys = union(several)?;
+        room.set(room.get().checked_sub(keys.len())?);
+        let cost = several.iter().map(|chosen| chosen.cost).max().unwrap_or_default();
+        let fields: BTreeSet<&String> = several.iter().flat_map(|chosen| &chosen.fields).collect();
+        let fields = fields.into_iter().cloned().collect();
+        Some(Chosen { fields, keys: keys.into_iter().cloned().collect(), cost })
+    }
+}
+
+/// The keys of several, sorted, each once; `None` when they are more than [`MAX_KEYS`].
+fn union(several: &[Rc<Chosen>]) -> Option<Vec<&FilterKey>> {
+    let mut seen: HashSet<*const Chosen> = HashSet::new();
+    let mut keys: Vec<&FilterKey> = Vec::new();
+    let in_order = |keys: &mut Vec<&FilterKey>| {
+        // The stable sort: much of it is in order already.
+        keys.sort();
+        keys.dedup();
+        keys.len() <= MAX_KEYS
+    };
+    for chosen in several {
+        if seen.insert(Rc::as_ptr(chosen)) {
+            keys.extend(&chosen.keys);
+            if keys.len() > 2 * MAX_KEYS && !in_order(&mut keys) {
+                return None;
+            }
+        }
+    }
+    in_order(&mut keys).then_some(keys)
+}
+
+/// What all kinds have in common: the keys of tests of texts, and how many keys may still be put together.
+struct Texts {
+    /// Of each atom; `None` for one of which nothing can be looked for.
+    atoms: Vec<Option<Rc<Chosen>>>,
+    room: Cell<usize>,
+}
+
+impl Texts {
+    fn new(ir: &Ir) -> Texts {
+        let atoms = (0..ir.atoms.len()).map(|number| keys_of_atom(ir, AtomId(number as u32)).map(Rc::new));
+        Texts { atoms: atoms.collect(), room: Cell::new(MAX_SUMMED) }
     }
 }
 
@@ -167,13 +211,14 @@ impl Chosen {
 struct Answers<'i> {
     ir: &'i Ir,
     kind: &'i EventKind,
+    texts: &'i Texts,
     /// Of each node when it is true, and when it is false.
     nodes: Vec<[Answer; 2]>,
 }
 
 impl<'i> Answers<'i> {
-    fn new(ir: &'i Ir, kind: &'i EventKind) -> Answers<'i> {
-        let mut answers = Answers { ir, kind, nodes: Vec::with_capacity(ir.nodes.len()) };
+    fn new(ir: &'i Ir, kind: &'i EventKind, texts: &'i Texts) -> Answers<'i> {
+        let mut answers = Answers { ir, kind, texts, nodes: Vec::with_capacity(ir.nodes.len()) };
         for node in &ir.nodes {
             let both = match node {
                 Node::Constant(true) => [Answer::Whatever, Answer::Never],
@@ -201,7 +246,7 @@ impl<'i> Answers<'i> {
     }
 
     fn any(&self, operands: &[NodeId], side: usize) -> Answer {
-        Answer::any(operands.iter().filter_map(|&operand| self.node(operand).get(side)))
+        Answer::any(operands.iter().filter_map(|&operand| self.node(operand).get(side)), &self.texts.room)
     }
 
     fn predicate(&self, predicate: &Predicate) -> Answer {
@@ -219,15 +264,11 @@ impl<'i> Answers<'i> {
         if let Some(answer) = self.of_end(id, true) {
             return answer;
         }
-        let Some((field, keys)) = keys_of_atom(self.ir, id) else { return Answer::Whatever };
-        let mut chosen = Chosen { fields: vec![self.ir.layout.name(field).to_owned()], ..Chosen::default() };
-        for (cost, key) in keys {
-            chosen.cost = chosen.cost.max(cost);
-            chosen.keys.push(key);
+        match self.texts.atoms.get(id.index()) {
+            Some(Some(chosen)) if chosen.keys.is_empty() => Answer::Never,
+            Some(Some(chosen)) => Answer::Keys(Rc::clone(chosen)),
+            Some(None) | None => Answer::Whatever,
         }
-        chosen.keys.sort_unstable();
-        chosen.keys.dedup();
-        if chosen.keys.is_empty() { Answer::Never } else { Answer::Keys(Rc::new(chosen)) }
     }
 
     /// For an atom that is false.
@@ -276,10 +317,11 @@ fn can_hold(ir: &Ir, atom: AtomId, kind: &EventKind) -> bool {
 /// How common events with such a key are: the larger, the more.
 type Cost = u32;
 
-fn keys_of_atom(ir: &Ir, id: AtomId) -> Option<(FieldId, Vec<(Cost, FilterKey)>)> {
+/// The keys of a test of texts; `None` when it has none or too many.
+fn keys_of_atom(ir: &Ir, id: AtomId) -> Option<Chosen> {
     let Atom::Strings { field, matching, strings, .. } = ir.atom(id)? else { return None };
     let definition = ir.layout.get(*field).filter(|definition| definition.parent.is_none())?;
-    let keys = strings.iter().map(|text| {
+    let key_of = |text: &String| {
         let pieces = match matching {
             StringMatch::Exact => Pieces { parts: vec![text.clone()] },
             StringMatch::Wildcard => Pieces { parts: text.split(['*', '?']).map(str::to_owned).collect() },
@@ -292,8 +334,18 @@ fn keys_of_atom(ir: &Ir, id: AtomId) -> Option<(FieldId, Vec<(Cost, FilterKey)>)
         let text = text.to_ascii_lowercase();
         let comparable = !text.is_empty() && text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control());
         (comparable && text.len() <= MAX_KEY).then_some((cost, FilterKey { test, text }))
-    });
-    Some((*field, keys.collect::<Option<_>>()?))
+    };
+    let mut keys: BTreeSet<FilterKey> = BTreeSet::new();
+    let mut cost = Cost::default();
+    for text in strings {
+        let (of_key, key) = key_of(text)?;
+        cost = cost.max(of_key);
+        keys.insert(key);
+        if keys.len() > MAX_KEYS {
+            return None;
+        }
+    }
+    Some(Chosen { fields: vec![definition.name.clone()], keys: keys.into_iter().collect(), cost })
 }
 
 /// Fields that are parts of the path that the kernel compares.

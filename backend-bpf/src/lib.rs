@@ -23,13 +23,14 @@
 
 mod explain;
 mod keys;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use kestrel_ir::guards;
 use kestrel_ir::model::{Ir, PredicateId, Rule, RuleKind, Step};
-use kestrel_ir::pack::{FilterKey, FilterMaps, KeyUse, KindKeys, KindReason, PredicateKeys};
+use kestrel_ir::pack::{FilterMaps, KindKeys, KindReason, PredicateKeys};
 use kestrel_schema::EventKind;
 
 /// How many rules are named as the reason for a kind; more are counted.
@@ -42,7 +43,7 @@ pub struct Filter {
     pub maps: FilterMaps,
     /// What the kernel asks of the events of a kind beside it, ascending by kind, for the pack.
     pub keys: Vec<KindKeys>,
-    /// The same predicate by predicate, for the pack.
+    /// The same predicate by predicate, for the pack, as far as there is room: what is not in it is wanted whole.
     pub predicate_keys: PredicateKeys,
     /// One for each predicate of each rule, in the order of the rules and their terms.
     pub explanations: Vec<Explanation>,
@@ -117,35 +118,8 @@ pub fn compile(ir: &Ir, kinds: &[EventKind]) -> Filter {
     known.sort_unstable();
     known.dedup();
     let maps = FilterMaps { kinds: wanted.keys().copied().collect(), known, reasons: wanted.into_values().collect() };
-    let predicate_keys = predicate_keys(&keys, &by_predicate);
+    let predicate_keys = table::predicate_keys(&keys, &by_predicate);
     Filter { maps, keys: keys.kinds, predicate_keys, explanations }
-}
-
-/// What was chosen for each predicate and the kinds that it can want; kinds with the same keys together.
-fn predicate_keys(keys: &keys::Keys, by_predicate: &[Vec<u16>]) -> PredicateKeys {
-    let chosen = || {
-        let of = |(number, kinds): (usize, &Vec<u16>)| {
-            let id = PredicateId(number as u32);
-            let of_kind = |&kind: &u16| Some((id, kind, keys.chosen(id, kind)?.keys.as_slice()));
-            kinds.iter().filter_map(of_kind).collect::<Vec<_>>()
-        };
-        by_predicate.iter().enumerate().flat_map(of)
-    };
-    let mut table: Vec<&FilterKey> = chosen().flat_map(|(_, _, keys)| keys).collect();
-    table.sort_unstable();
-    table.dedup();
-    let mut uses: Vec<KeyUse> = Vec::new();
-    for (id, kind, keys) in chosen() {
-        let numbers = keys.iter().filter_map(|key| table.binary_search(&key).ok()).map(|number| number as u32);
-        let mut numbers: Vec<u32> = numbers.collect();
-        numbers.sort_unstable();
-        match uses.iter_mut().rev().take_while(|used| used.predicate == id.0).find(|used| used.keys == numbers) {
-            Some(used) => used.kinds.push(kind),
-            None => uses.push(KeyUse { predicate: id.0, kinds: vec![kind], keys: numbers }),
-        }
-    }
-    uses.iter_mut().for_each(|used| used.kinds.sort_unstable());
-    PredicateKeys { keys: table.into_iter().cloned().collect(), uses }
 }
 
 /// The predicates of a rule with their places, and their terms when they have one.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kestrel_conformance::replay::{alerts, build};
-use kestrel_engine::live::asked_fields;
+use kestrel_engine::live::{KernelFilter, KindSet, asked_fields};
 use kestrel_engine::runtime::RuntimeKind;
 use kestrel_engine::session::{NamedPack, System};
 use kestrel_ir::pack::{FilterTest, Pack};
@@ -110,4 +110,48 @@ fn rules_for_other_systems_ask_nothing_of_a_live_source() {
     let other = System::Windows.choose(NamedPack { name: String::new(), pack: whole.clone() }).pack;
     assert!(!other.filters().wants(number("file_create")), "{:?}", other.filters().kinds);
     assert_eq!(chosen.manifest().rules.len(), chosen.ir().rules.len());
+}
+
+/// Rules that ask for more than a pack's tables hold: a kind is filtered only where all that some rule can want has a key.
+#[test]
+fn what_is_too_much_for_the_tables_passes_whole() {
+    const ACTIONS: [(&str, &str); 4] =
+        [("file_create", "creation"), ("file_rename", "rename"), ("file_delete", "deletion"), ("file_open", "open")];
+    let folder = folder("systems-large");
+    let write = |id: &str, os: &str, query: String| {
+        let text = format!("[rule]\nid = \"{id}\"\nname = \"{id}\"\nos_list = [\"{os}\"]\nquery = '''\n{query}\n'''\n");
+        std::fs::write(folder.join(format!("{id}.toml")), text).expect("a file");
+    };
+    let list = |count: usize, fill: &str| (0..count).map(|n| format!("\"n{n}{fill}\"")).collect::<Vec<_>>().join(", ");
+    // Of four lists of a MiB each three have room in the table by predicate.
+    for (kind, action) in ACTIONS {
+        let names = list(4_000, &format!("{kind:x<245}"));
+        write(kind, "linux", format!("file where event.action == \"{action}\" and file.name in ({names})"));
+    }
+    write("long", "linux", format!("process where event.action == \"exec\" and process.name in ({})", list(5_000, "")));
+    write("other", "windows", "process where process.name == \"x\"".to_owned());
+    let whole = build(&[folder]).expect("a pack").pack.pack;
+    let numbers: Vec<u16> = ACTIONS.iter().filter_map(|(name, _)| Some(event_kind(name)?.id)).collect();
+    let kinds = KindSet::from_numbers(&numbers);
+    let filtered = |pack: &Pack| -> Vec<&str> {
+        let filter = KernelFilter::of_packs([pack], kinds);
+        ACTIONS.iter().map(|(name, _)| *name).filter(|name| filter.kinds().any(|kind| kind.name() == *name)).collect()
+    };
+    let names_of = |pack: &Pack, name: &str| {
+        let number = event_kind(name).expect("a kind").id;
+        assert!(pack.filters().wants(number), "{name}");
+        pack.filter_keys().iter().find(|keys| keys.kind == number).map(|keys| keys.keys.len())
+    };
+    assert_eq!(filtered(&whole).len(), 4, "the kinds have room");
+    assert_eq!(names_of(&whole, "exec"), None, "a list that is too long");
+    // With all rules for one system keys are those by predicate.
+    let chosen = System::Linux.choose(NamedPack { name: String::new(), pack: whole.clone() }).pack;
+    assert_eq!(chosen.left_out(), ["other"]);
+    let told = filtered(&chosen);
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (name, _) in ACTIONS {
+        assert_eq!(names_of(&whole, name), Some(4_000), "{name}");
+        assert_eq!(names_of(&chosen, name), told.contains(&name).then_some(4_000), "{name}");
+    }
+    assert_eq!(names_of(&chosen, "exec"), None);
 }

@@ -33,7 +33,7 @@ pub mod key;
 mod manifest;
 pub mod signature;
 
-pub use check::{MAX_PROGRAM, MAX_SUPPRESSION_FIELDS};
+pub use check::{MAX_PREDICATE_KEYS, MAX_PROGRAM, MAX_SUPPRESSION_FIELDS};
 pub use container::{
     DETACHED, HEADER_SIZE, MAGIC, MAX_PACK_SIZE, MAX_SECTIONS, PACK_MAJOR, PACK_MINOR, SectionId, SectionInfo,
 };
@@ -140,9 +140,13 @@ impl PackBuilder {
         if let Some(predicates) = self.predicates {
             sections.push((SectionId::PREDICATES, predicates.into_bytes()));
         }
-        if !self.filter_keys.is_empty() {
-            let keys = container::encode(SectionId::FILTER_KEYS, &self.filter_keys)?;
-            sections.push((SectionId::FILTER_KEYS, keys));
+        // Readers of format 2.1 refuse a section 10 with tests that they do not know; for them such kinds pass whole.
+        let (known, more): (Vec<&KindKeys>, Vec<&KindKeys>) =
+            self.filter_keys.iter().partition(|keys| keys.is_of_2_1());
+        for (id, keys) in [(SectionId::FILTER_KEYS, known), (SectionId::MORE_FILTER_KEYS, more)] {
+            if !keys.is_empty() {
+                sections.push((id, container::encode(id, &keys)?));
+            }
         }
         if !self.predicate_keys.uses.is_empty() {
             let keys = container::encode(SectionId::PREDICATE_KEYS, &self.predicate_keys)?;
@@ -193,10 +197,14 @@ impl Parts {
             Some(range) => container::decode(SectionId::PROGRAMS, bytes.get(range).unwrap_or_default())?,
             None => Vec::new(),
         };
-        let filter_keys = match optional(SectionId::FILTER_KEYS) {
-            Some(range) => container::decode(SectionId::FILTER_KEYS, bytes.get(range).unwrap_or_default())?,
-            None => Vec::new(),
-        };
+        let mut filter_keys: Vec<KindKeys> = Vec::new();
+        for id in [SectionId::FILTER_KEYS, SectionId::MORE_FILTER_KEYS] {
+            let Some(range) = optional(id) else { continue };
+            let keys: Vec<KindKeys> = container::decode(id, bytes.get(range).unwrap_or_default())?;
+            check::check_filter_keys(&keys)?;
+            filter_keys.extend(keys);
+        }
+        filter_keys.sort_by_key(|keys| keys.kind);
         let predicate_keys = match optional(SectionId::PREDICATE_KEYS) {
             Some(range) => container::decode(SectionId::PREDICATE_KEYS, bytes.get(range).unwrap_or_default())?,
             None => PredicateKeys::default(),

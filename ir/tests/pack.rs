@@ -2,9 +2,9 @@
 
 use kestrel_ir::model::Program;
 use kestrel_ir::pack::{
-    ActionInfo, CompilerInfo, DETACHED, EventFieldsInfo, FilterMaps, HEADER_SIZE, KindReason, MAX_PACK_SIZE,
-    MAX_PROGRAM, Manifest, Pack, PackBuilder, PackFile, PackProblem, PredicateInfo, PrivateKey, ProgramFile, RuleInfo,
-    SectionId, TacticInfo, TechniqueInfo, ThreatInfo,
+    ActionInfo, CompilerInfo, DETACHED, EventFieldsInfo, FilterKey, FilterMaps, FilterTest, HEADER_SIZE, KindKeys,
+    KindReason, MAX_PACK_SIZE, MAX_PROGRAM, Manifest, Pack, PackBuilder, PackFile, PackProblem, PredicateInfo,
+    PrivateKey, ProgramFile, RuleInfo, SectionId, TacticInfo, TechniqueInfo, ThreatInfo,
 };
 use kestrel_ir::text::parse;
 use kestrel_schema::Schema;
@@ -130,10 +130,12 @@ fn with_manifest(change: &dyn Fn(&mut Manifest)) -> Vec<u8> {
     let mut manifest = pack.manifest().clone();
     change(&mut manifest);
     let manifest = serde_json::to_vec(&manifest).expect("JSON");
-    let content = |id: SectionId| match id {
-        SectionId::MANIFEST => manifest.clone(),
-        id => pack.section(id).expect("it is there").to_vec(),
-    };
+    assembled(&pack, |id| (id == SectionId::MANIFEST).then(|| manifest.clone()))
+}
+
+/// The file of a pack's sections, some with another content, and the right hash.
+fn assembled(pack: &Pack, other: impl Fn(SectionId) -> Option<Vec<u8>>) -> Vec<u8> {
+    let content = |id: SectionId| other(id).unwrap_or_else(|| pack.section(id).expect("it is there").to_vec());
     let sections: Vec<(SectionId, Vec<u8>)> = pack.sections().iter().map(|info| (info.id, content(info.id))).collect();
     let mut bytes = pack.bytes()[..16].to_vec();
     bytes.resize(HEADER_SIZE, 0);
@@ -360,6 +362,78 @@ fn the_hooks_are_those_of_the_kinds_that_a_block_can_want() {
     let none: [String; 0] = [];
     assert_eq!(hooks(&[("block", Some(9))]), none, "there is no such step");
     assert_eq!(hooks(&[("kill_process", Some(0)), ("quarantine_file", None), ("alert", None)]), none);
+}
+
+/// The tests that readers of format 2.1 know: a copy that does not grow.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
+enum OldTest {
+    FileName,
+    FileExtension,
+    PathComponent,
+    PathPrefix,
+    ProcessName,
+    UserId,
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct OldKeys {
+    kind: u16,
+    keys: Vec<(OldTest, String)>,
+}
+
+/// Section 10 as a reader of format 2.1 takes it, all of it; `None` when it is not there.
+fn old_keys(pack: &Pack) -> Option<Vec<OldKeys>> {
+    let (keys, rest) = postcard::take_from_bytes(pack.section(SectionId(10))?).expect("an old reader reads it");
+    assert!(rest.is_empty());
+    Some(keys)
+}
+
+#[test]
+fn tests_of_the_filter_that_old_readers_do_not_know_have_a_section_of_their_own() {
+    let of = |kind: u16, tests: &[FilterTest]| {
+        let keys = tests.iter().map(|&test| FilterKey { test, text: "x".to_owned() });
+        KindKeys { kind, keys: keys.collect() }
+    };
+    use FilterTest::*;
+    let old = [FileName, FileExtension, PathComponent, PathPrefix, ProcessName, UserId];
+    let old_ones = [OldTest::FileName, OldTest::FileExtension, OldTest::PathComponent, OldTest::PathPrefix];
+    let old_ones = [&old_ones[..], &[OldTest::ProcessName, OldTest::UserId]].concat();
+    for test in FilterTest::ALL {
+        let filter_keys =
+            vec![of(1, &[]), of(2, &[ProcessName, test][usize::from(test <= ProcessName)..]), of(7, &old)];
+        let pack = PackBuilder { filter_keys: filter_keys.clone(), ..builder() }.build().expect("a valid pack");
+        assert_eq!(pack.filter_keys(), filter_keys, "{test:?}");
+        let kinds: Vec<u16> = old_keys(&pack).expect("some are old").iter().map(|keys| keys.kind).collect();
+        let is_old = old.contains(&test);
+        assert_eq!(kinds, if is_old { vec![1, 2, 7] } else { vec![1, 7] }, "{test:?}");
+        assert_eq!(pack.section(SectionId(12)).is_some(), !is_old, "{test:?}");
+        let all = old_keys(&pack).and_then(|keys| keys.into_iter().next_back()).expect("the last kind");
+        assert_eq!(all.keys.into_iter().map(|(test, _)| test).collect::<Vec<_>>(), old_ones);
+    }
+    let pack = PackBuilder { filter_keys: vec![of(2, &[FilePattern])], ..builder() }.build().expect("a valid pack");
+    assert_eq!((old_keys(&pack), pack.filter_keys()), (None, &[of(2, &[FilePattern])][..]));
+}
+
+#[test]
+fn a_section_10_with_all_tests_reads_as_well() {
+    let of = |kind: u16, test| KindKeys { kind, keys: vec![FilterKey { test, text: "x".to_owned() }] };
+    let filter_keys = vec![of(2, FilterTest::FilePattern), of(3, FilterTest::UserId)];
+    let pack = PackBuilder { filter_keys: filter_keys.clone(), ..builder() }.build().expect("a valid pack");
+    let read = |old: &[KindKeys], more: &[KindKeys]| {
+        Pack::read(&assembled(&pack, |id| match id {
+            SectionId::FILTER_KEYS => Some(postcard::to_allocvec(old).expect("they encode")),
+            SectionId::MORE_FILTER_KEYS => Some(postcard::to_allocvec(more).expect("they encode")),
+            _ => None,
+        }))
+    };
+    assert_eq!(read(&filter_keys, &[]).expect("a valid pack").filter_keys(), filter_keys);
+    assert_eq!(read(&filter_keys[1..], &filter_keys[..1]).expect("a valid pack").filter_keys(), filter_keys);
+    for (old, more) in
+        [(&filter_keys[..], &filter_keys[..1]), (&[of(3, FilterTest::UserId), of(2, FilterTest::UserId)], &[])]
+    {
+        let problem = read(old, more).expect_err("a kind twice, or not in order").to_string();
+        assert!(problem.contains("the filter keys' kinds are not sorted, or one is there twice"), "{problem}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use kestrel_ir::model::{Atom, AtomId, Order};
 use kestrel_ir::pack::{FilterKey, FilterTest};
 
-use super::{ALL_BUT_NETWORKS, Answer, Answers, Chosen, Cost, EVERYWHERE, NETWORK, ONE_PORT};
+use super::{ALL_BUT_NETWORKS, Answer, Answers, Chosen, Cost, EVERYWHERE, MAX_KEYS, NETWORK, ONE_PORT};
 
 /// What is excluded beyond this many bytes of text is left out: then more passes.
 const MAX_EXCLUDED: usize = 1_000;
@@ -38,6 +38,9 @@ impl Answers<'_> {
         if items.is_empty() {
             return Some(if holds { Answer::Never } else { Answer::Whatever });
         }
+        if holds && items.len() > MAX_KEYS {
+            return Some(Answer::Whatever);
+        }
         let is_range = matches!(atom, Atom::IntegerOrder { .. });
         let cost: Cost = match (of_address, holds) {
             (true, true) => NETWORK,
@@ -54,13 +57,15 @@ impl Answers<'_> {
     }
 }
 
-/// What an end must be in for the atom to be true.
+/// What an end must be in for the atom to be true; no more than is too much already.
 fn items(atom: &Atom, of_address: bool) -> Option<Vec<String>> {
     match atom {
-        Atom::Cidr { blocks, .. } if of_address => Some(blocks.iter().map(ToString::to_string).collect()),
+        Atom::Cidr { blocks, .. } if of_address => {
+            Some(blocks.iter().take(MAX_KEYS + 1).map(ToString::to_string).collect())
+        }
         Atom::Integers { values, .. } if !of_address => {
             let ports = values.iter().filter_map(|&value| u16::try_from(value).ok());
-            Some(ports.map(|port| port.to_string()).collect())
+            Some(ports.take(MAX_KEYS + 1).map(|port| port.to_string()).collect())
         }
         Atom::IntegerOrder { order, value, .. } if !of_address => {
             let (first, last) = match order {

@@ -22,8 +22,11 @@ const NAMED_FIELDS: usize = 5;
 const MAX_FILTER_KEYS: usize = 65_536;
 const MAX_FILTER_KEY: usize = 1024;
 
-fn check_filter_keys(pack: &Pack) -> Result<(), PackError> {
-    let kinds = &pack.filter_keys;
+/// The most keys of all predicates together.
+pub const MAX_PREDICATE_KEYS: usize = 4 * MAX_FILTER_KEYS;
+
+/// Checks the keys of some kinds, ascending by kind.
+pub(super) fn check_filter_keys(kinds: &[KindKeys]) -> Result<(), PackError> {
     if !kinds.is_sorted_by(|left, right| left.kind < right.kind) {
         return inconsistent("the filter keys' kinds are not sorted, or one is there twice");
     }
@@ -38,7 +41,7 @@ fn check_filter_keys(pack: &Pack) -> Result<(), PackError> {
 
 fn check_predicate_keys(pack: &Pack) -> Result<(), PackError> {
     let (keys, uses) = (&pack.predicate_keys.keys, &pack.predicate_keys.uses);
-    let fits = keys.iter().all(|key| key.text.len() <= MAX_FILTER_KEY) && keys.len() <= MAX_FILTER_KEYS * 4;
+    let fits = keys.iter().all(|key| key.text.len() <= MAX_FILTER_KEY) && keys.len() <= MAX_PREDICATE_KEYS;
     if !fits || !keys.is_sorted_by(|left, right| left < right) {
         return inconsistent("the predicates' filter keys are too many, too long or not sorted");
     }
@@ -96,7 +99,7 @@ pub(super) fn check(pack: &Pack) -> Result<(), PackError> {
     if !filters.reasons.iter().map(|reason| reason.kind).eq(filters.kinds.iter().copied()) {
         return inconsistent("the filter maps' reasons are not about their kinds");
     }
-    check_filter_keys(pack)?;
+    check_filter_keys(&pack.filter_keys)?;
     check_predicate_keys(pack)?;
     check_programs(pack)?;
     check_files(&pack.sources, "sources")?;

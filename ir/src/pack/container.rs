@@ -55,10 +55,12 @@ impl SectionId {
     pub const SIGNATURE: SectionId = SectionId(8);
     /// The code of hand-written predicates, postcard.
     pub const PROGRAMS: SectionId = SectionId(9);
-    /// The keys of the kernel's filter, postcard.
+    /// The keys of the kernel's filter for kinds that need no other tests than those of format 2.1, postcard.
     pub const FILTER_KEYS: SectionId = SectionId(10);
     /// The same predicate by predicate, postcard.
     pub const PREDICATE_KEYS: SectionId = SectionId(11);
+    /// The keys of the other kinds, postcard.
+    pub const MORE_FILTER_KEYS: SectionId = SectionId(12);
 
     /// The section's name; `None` for one that this build does not know.
     pub fn name(self) -> Option<&'static str> {
@@ -74,6 +76,7 @@ impl SectionId {
             SectionId::PROGRAMS => "programs",
             SectionId::FILTER_KEYS => "filter-keys",
             SectionId::PREDICATE_KEYS => "predicate-keys",
+            SectionId::MORE_FILTER_KEYS => "more-filter-keys",
             _ => return None,
         })
     }
@@ -82,7 +85,7 @@ impl SectionId {
     fn limit(self) -> u64 {
         match self {
             SectionId::MANIFEST | SectionId::IR | SectionId::FILTERS => 16 << 20,
-            SectionId::FILTER_KEYS | SectionId::PREDICATE_KEYS => 16 << 20,
+            SectionId::FILTER_KEYS | SectionId::PREDICATE_KEYS | SectionId::MORE_FILTER_KEYS => 16 << 20,
             SectionId::SIGNATURE => 64 << 10,
             SectionId::SOURCES | SectionId::TESTS | SectionId::PROGRAMS => 64 << 20,
             _ => 128 << 20,

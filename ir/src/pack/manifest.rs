@@ -275,6 +275,13 @@ pub struct KindKeys {
     pub keys: Vec<FilterKey>,
 }
 
+impl KindKeys {
+    /// Whether readers of format 2.1 know all of its tests.
+    pub(super) fn is_of_2_1(&self) -> bool {
+        self.keys.iter().all(|key| key.test.is_of_2_1())
+    }
+}
+
 /// What the kernel asks of events on behalf of each predicate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PredicateKeys {
@@ -298,7 +305,7 @@ pub struct KeyUse {
 
 /// A key that the kernel can look for. Texts are in ASCII lower case, and the kernel ignores the case of what it compares
 /// with them; an event with anything that it cannot compare passes, and a key `\\` says that such events are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FilterKey {
     /// What is compared.
     pub test: FilterTest,
@@ -306,7 +313,8 @@ pub struct FilterKey {
     pub text: String,
 }
 
-/// What a key of the kernel's filter is compared with.
+/// What a key of the kernel's filter is compared with. A reader that does not know one of them cannot read the section that has
+/// it: another test needs a section that earlier readers skip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FilterTest {
     /// The last component of the file's path.
@@ -355,6 +363,12 @@ impl FilterTest {
         FilterTest::SourcePort,
         FilterTest::DestinationPort,
     ];
+
+    /// Whether readers of format 2.1 know it, so that section 10 may have it.
+    pub fn is_of_2_1(self) -> bool {
+        use FilterTest::*;
+        matches!(self, FileName | FileExtension | PathComponent | PathPrefix | ProcessName | UserId)
+    }
 
     /// In words.
     pub fn name(self) -> &'static str {

@@ -61,7 +61,12 @@ impl Look<'_> {
             return "bypassed, none come".to_owned();
         }
         let Some(keys) = self.keys(kind, asking) else {
-            return "all come, because nothing that the rule asks of them can be compared in the kernel".to_owned();
+            // Nothing of the predicate's own, and yet the kind is filtered: the pack does not tell keys by rule, or not all.
+            if self.filtered.contains(kind) {
+                return "the kernel compares the keys of all rules together; the pack does not tell which are this rule's"
+                    .to_owned();
+            }
+            return "all come, because what the rule asks of them cannot be compared in the kernel, or is too much for it".to_owned();
         };
         if !self.filtered.contains(kind) {
             return "all come, because other rules want them, the process table or other kinds live from them, or keys are \
@@ -76,7 +81,7 @@ impl Look<'_> {
         }
     }
 
-    /// The keys of all these predicates; `None` when one has none to compare.
+    /// The keys of all these predicates; `None` when the pack tells none of one of them, which may want all.
     fn keys(&self, kind: Kind, asking: &[PredicateId]) -> Option<BTreeSet<(FilterTest, &str)>> {
         let PredicateKeys { keys, uses } = self.pack.predicate_keys();
         let mut found = BTreeSet::new();
