@@ -85,6 +85,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     seeds.entry("klog").or_default().push(fs::read(root.join("engine/tests/fixture/version-1.0.klog"))?);
     seeds.insert("klog_index", vec![index(40, 18, 64), index(40, 0, 64), index(3, 999, 5), index(0, 64, 0)]);
     seeds.insert("dns", vec![dns(false), dns(true)]);
+    for request in [
+        r#"{"command":"status"}"#,
+        r#"{"command":"explain","rule":"r","key":["a",1],"limit":3}"#,
+        r#"{"command":"bypass","kind":"file_open","on":true}"#,
+    ] {
+        add(&mut seeds, "control", request.to_owned());
+    }
+    add(&mut seeds, "spool", "\u{10}KSPOOL1\n an alert\u{1}".to_owned());
     for (target, seeds) in seeds {
         let folder = root.join("fuzz/corpus").join(target);
         fs::create_dir_all(&folder)?;

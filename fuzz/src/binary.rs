@@ -115,15 +115,17 @@ fn with_length(data: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(feature = "engine")]
-pub use with_engine::{dns, documents, klog, klog_index};
+pub use with_engine::{control, dns, documents, klog, klog_index, spool};
 
 #[cfg(feature = "engine")]
 mod with_engine {
     use std::io::Cursor;
 
+    use kestrel_engine::control::parse_request;
     use kestrel_engine::input::{Input, InputOptions, Item};
     use kestrel_engine::live::dns::{DnsError, MESSAGE_LIMIT, Message, within_stream};
     use kestrel_engine::klog::{LogHeader, LogItem, LogReader, LogWriter, RecordHead, TimeRange};
+    use kestrel_engine::sinks::{Spool, SpoolLimits};
     use kestrel_ir::event::{Event, FieldTable};
     use kestrel_ir::event_json::Decoder;
     use kestrel_schema::{EventFields, FieldType};
@@ -222,6 +224,49 @@ mod with_engine {
             Err(error) => assert!(matches!(error, DnsError::TooShort(_)), "{error}"),
         }
         let _ = within_stream(data).map(Message::parse);
+    }
+
+    /// A request of the control socket is read or refused with words; one that is read means the same when written again.
+    pub fn control(data: &[u8]) {
+        match parse_request(data) {
+            Ok(request) => {
+                let again = serde_json::to_vec(&request).expect("a request can be written");
+                assert_eq!(parse_request(&again), Ok(request));
+            }
+            Err(error) => assert!(error.len() > "this is no request: ".len()),
+        }
+    }
+
+    /// A spool whose segment and position are these bytes, as they are and as the line of a sound record, opens; reading ends
+    /// with all that it says waits, and nothing waits once that is delivered.
+    pub fn spool(data: &[u8]) {
+        let Some((&cut, data)) = data.split_first() else { return };
+        let (segment, position) = data.split_at(usize::from(cut).min(data.len()));
+        let mut sound = b"KSPOOL1\n".to_vec();
+        sound.extend_from_slice(&(segment.len() as u32).to_le_bytes());
+        sound.extend_from_slice(&xxh3_64(segment).to_le_bytes());
+        sound.extend_from_slice(segment);
+        for segment in [segment, &sound] {
+            let folder = std::env::temp_dir().join(format!("kestrel-fuzz-spool-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("0000000000000001.seg"), segment).expect("a segment");
+            std::fs::write(folder.join("position"), position).expect("a position");
+            let Ok(mut spool) = Spool::open(&folder, SpoolLimits::default()) else { continue };
+            let mut read = 0;
+            loop {
+                let batch = spool.oldest(16, 1 << 20).expect("the folder can be read");
+                if batch.is_empty() {
+                    break;
+                }
+                read += batch.len();
+                assert!(read <= segment.len(), "more alerts than bytes");
+                spool.delivered(&batch, batch.len()).expect("the folder can be written");
+            }
+            assert_eq!(spool.waiting(), 0, "{read} were read");
+            drop(spool);
+            let _ = std::fs::remove_dir_all(&folder);
+        }
     }
 
     /// Reading documents ends, whatever the bytes, and decoding each gives an event or an error.
