@@ -364,18 +364,21 @@ fn an_alert_says_that_events_were_lost_between_its_own() {
     let folder = folder("losses-live");
     let (own, other) = (program(&folder, "kestrel-rl-e"), program(&folder, "kestrel-rl-f"));
     write_pack(&folder.join("p.kpkg"), &live_rules("kestrel-rl-e"), "Loss");
-    std::fs::write(folder.join("c.toml"), "[live]\nring_bytes = 4096\n").expect("a file");
+    std::fs::write(folder.join("c.toml"), "[live]\nring_bytes = 16384\n").expect("a file");
     let Some(engine) = Engine::start(&folder, "p.kpkg --config c.toml") else { return };
     run(&own);
     engine.wait_for("Loss whole", 1);
+    // Other work on the machine may be too much for so small a ring already.
+    let gaps = || engine.status()["live"]["gaps"].as_u64().unwrap_or(0);
+    let before = gaps();
     let mut sleeper = Command::new(&own).arg("1000").spawn().expect("it starts");
     engine.wait_for("Loss started", 2);
     signal(&engine.child, "STOP");
-    (0..100).for_each(|_| run(&other));
+    (0..200).for_each(|_| run(&other));
     signal(&engine.child, "CONT");
     // What was lost is known when the next records of the same processor are there.
     let begun = Instant::now();
-    while engine.status()["live"]["gaps"] == 0 {
+    while gaps() <= before {
         assert!(begun.elapsed() < Duration::from_secs(20), "{}", engine.status());
         run(&other);
     }
@@ -390,7 +393,7 @@ fn an_alert_says_that_events_were_lost_between_its_own() {
         .filter(|alert| alert["rule"]["name"] == "Loss whole")
         .map(|alert| alert.pointer("/kestrel/losses/events").and_then(Json::as_u64))
         .collect();
-    assert_eq!(losses[0], None, "nothing was lost then");
+    assert!(before > 0 || losses[0].is_none(), "nothing was lost then");
     let (told, dropped) = (losses[1].expect("losses are told"), &status["ledger"]["dropped"]);
     assert!(told > 0 && told <= dropped.as_u64().expect("a number"), "{told} of {dropped}");
     let (_, out, _) = engine.ctl("status");
