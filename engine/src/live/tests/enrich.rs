@@ -93,7 +93,7 @@ fn digests_are_those_of_the_file_that_runs() {
     std::fs::copy("/bin/sleep", &copy).expect("sleep can be copied");
     let digest = Sha256::digest(std::fs::read(&copy).expect("just made"));
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut start = || Command::new(&copy).arg("0.5").spawn().expect("it runs");
+    let start = || Command::new(&copy).arg("0.5").spawn().expect("it runs");
     // An event waits a limited time for the digest, so on a busy machine it may take more than one process.
     let begun = Instant::now();
     let mut children = vec![start(), start()];
