@@ -5,16 +5,14 @@
 //! (a `Matcher`) over events that were decoded a moment before, as many as a batch has, and over JSON. Medians. Allocations are
 //! counted in the last pass.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use eqlc::compile::{CompileOptions, PackOptions, build_pack, compile_rules};
-use eqlc::rules::{RuleSource, files};
 use kestrel_conformance::allocations::{Counting, count};
 use kestrel_conformance::replay::{build, project};
-use kestrel_conformance::scale::scale;
+use kestrel_conformance::scale::{building, scale};
 use kestrel_core::atoms::Atoms;
 use kestrel_core::batch::MAX_BATCH_EVENTS;
 use kestrel_core::dispatch::Dispatch;
@@ -75,13 +73,7 @@ fn main() -> Result<()> {
 /// The public rules and copies of them with other constants: 1,000 in all.
 fn thousand(folder: &Path) -> Result<NamedPack> {
     let options = CompileOptions::default();
-    let sources = files::load(&[folder.to_owned()])?.rules;
-    let compilation = compile_rules(sources.clone(), &options);
-    let reports = compilation.reports().filter(|(_, found)| found.iter().any(|one| one.is_error()));
-    let broken: BTreeSet<String> = reports.map(|(source, _)| source.name().to_owned()).collect();
-    let builds = |rule: &RuleSource| rule.predicate.is_none() && !broken.contains(rule.source.name());
-    let sources: Vec<RuleSource> = sources.into_iter().filter(builds).collect();
-    let compilation = compile_rules(scale(&sources, 1_000, SEED), &options);
+    let compilation = compile_rules(scale(&building(folder)?, 1_000, SEED), &options);
     let pack =
         build_pack(&compilation, &options.schema, PackOptions { name: "many".to_owned(), ..PackOptions::default() })?;
     Ok(NamedPack::read("many", pack.bytes())?)

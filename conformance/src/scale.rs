@@ -6,10 +6,14 @@
 //! that shares tests, and would cost nothing. Constants that say which events a rule looks at at all (`event.action`,
 //! `host.os.type`) stay: rules of real collections share them too.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Result;
+use eqlc::compile::{CompileOptions, compile_rules};
 use eqlc::diagnostics::SourceFile;
-use eqlc::rules::RuleSource;
+use eqlc::rules::{RuleSource, files};
 use eqlc::syntax::{Expr, ExprKind, Filter, Form, Literal, Span, Term, parse, walk};
 
 use crate::generate::Random;
@@ -38,6 +42,19 @@ const VARIED: [&str; 18] = [
 
 /// Parts at the start of the names of fields whose constants stay.
 const KEPT: [&str; 5] = ["event.", "host.", "user.", "agent.", "data_stream."];
+
+/// The rules below a folder that build, without those that have code of their own.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn building(folder: &Path) -> Result<Vec<RuleSource>> {
+    let sources = files::load(&[folder.to_owned()])?.rules;
+    let compilation = compile_rules(sources.clone(), &CompileOptions::default());
+    let reports = compilation.reports().filter(|(_, found)| found.iter().any(|one| one.is_error()));
+    let broken: BTreeSet<String> = reports.map(|(source, _)| source.name().to_owned()).collect();
+    let builds = |rule: &RuleSource| rule.predicate.is_none() && !broken.contains(rule.source.name());
+    Ok(sources.into_iter().filter(builds).collect())
+}
 
 /// `count` rules made of `sources`, in an order that `seed` decides. Rules with nothing to vary are there once.
 pub fn scale(sources: &[RuleSource], count: usize, seed: u64) -> Vec<RuleSource> {
@@ -139,11 +156,6 @@ fn after_longest_word(written: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use eqlc::compile::{CompileOptions, compile_rules};
-    use eqlc::rules::files;
-
     use super::*;
     use crate::replay::project;
 

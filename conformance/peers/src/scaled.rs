@@ -4,16 +4,13 @@
 //! The events are recordings. Time goes on from pass to pass, so that sequences see a stream and no repetition. As in an engine,
 //! events come decoded a moment before they are matched; decoding is not counted.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use eqlc::compile::{CompileOptions, compile_rules};
-use eqlc::rules::{RuleSource, files};
 use kestrel_conformance::replay::project;
-use kestrel_conformance::scale::scale;
+use kestrel_conformance::scale::{building, scale};
 use kestrel_core::batch::MAX_BATCH_EVENTS;
 use kestrel_core::matcher::Matcher;
 use kestrel_engine::input;
@@ -156,19 +153,6 @@ impl Running {
         self.later += NANOSECONDS_A_DAY;
         Ok(spent.as_nanos() as f64 / self.documents.len().max(1) as f64)
     }
-}
-
-/// The rules below a folder that build, without those that have code of their own.
-fn building(folder: &Path) -> Result<Vec<RuleSource>> {
-    let sources = files::load(&[PathBuf::from(folder)])?.rules;
-    let compilation = compile_rules(sources.clone(), &CompileOptions::default());
-    let broken: BTreeSet<String> = compilation
-        .reports()
-        .filter(|(_, found)| found.iter().any(|one| one.is_error()))
-        .map(|(source, _)| source.name().to_owned())
-        .collect();
-    let builds = |rule: &RuleSource| rule.predicate.is_none() && !broken.contains(rule.source.name());
-    Ok(sources.into_iter().filter(builds).collect())
 }
 
 /// The documents of a recording that are events, at most [`EVENTS`].

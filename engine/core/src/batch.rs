@@ -32,7 +32,7 @@ const FRAME_ORDINAL: Range<usize> = 24..32;
 /// Events that are evaluated together. Keeps its memory when it is cleared.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The first [`Batch::used`](Self::used) are those of events.
+    /// Memory for frames, of which the first `used` are those of events.
     frames: Vec<Vec<u8>>,
     used: usize,
     /// How many bytes the frames have together.
@@ -147,11 +147,6 @@ impl Batch {
         number
     }
 
-    /// A frame's bytes.
-    fn bytes_of(&self, frame: Option<usize>) -> Option<&[u8]> {
-        self.frames.get(frame?).map(Vec::as_slice)
-    }
-
     /// Numbers the events anew, from `first` on in their order: for a batch whose events were not yet counted when it was
     /// made. A passed event has no frame that shows its number.
     pub fn number_from(&mut self, first: u64) {
@@ -180,7 +175,7 @@ impl Batch {
 
     /// The frame of an event; `None` for a number that is not in the batch, and for an event that was passed.
     pub fn frame(&self, event: usize) -> Option<Frame<'_>> {
-        self.events.get(event).and_then(|event| Frame::new(self.bytes_of(event.frame)?))
+        self.events.get(event).and_then(|event| Frame::new(self.frames.get(event.frame?)?))
     }
 
     /// What is asked about an event.
